@@ -1,0 +1,1 @@
+"""Schema of the results store, version by version."""

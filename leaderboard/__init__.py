@@ -1,0 +1,1 @@
+"""Streamlit pages over pure functions, submissions and the HTTP interface."""

@@ -1,0 +1,1 @@
+"""What is measured on: adapters for models that people bring, and baselines trained here."""

@@ -1,0 +1,1 @@
+"""Models trained here, with their weights."""

@@ -1,0 +1,1 @@
+"""Preference data, reward models and post-training."""

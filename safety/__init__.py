@@ -1,0 +1,1 @@
+"""Watermarks, anonymisation, refusal, provenance, consent and the audit report."""

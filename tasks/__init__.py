@@ -1,0 +1,1 @@
+"""What is measured: metrics, corpora and one file per task family."""

@@ -1,0 +1,1 @@
+"""Pure functions that count, and divide last."""
