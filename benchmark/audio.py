@@ -160,7 +160,7 @@ def _decode_av(stream: BinaryIO, name: str, start: float, end: float | None) -> 
     chunks: list[NDArray[np.float32]] = []
     rate = total = 0
     try:
-        with av.open(stream, format="g722" if name.lower().endswith(".g722") else None) as container:
+        with av.open(stream, "r", format="g722" if name.lower().endswith(".g722") else None) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: has no audio stream")
             for frame in container.decode(audio=0):
@@ -192,4 +192,4 @@ def _mono(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """(time, channels) → (time,)."""
     if frames.shape[1] == 1:
         return np.ascontiguousarray(frames[:, 0])
-    return frames.mean(axis=1, dtype=np.float32)
+    return np.asarray(frames.mean(axis=1), dtype=np.float32)

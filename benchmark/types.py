@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "Audio",
     "ControlModel",
+    "Corpus",
     "FloatArray",
     "IntArray",
     "Metric",
@@ -306,6 +307,25 @@ class ControlModel(Protocol):
 
     def close(self) -> None:
         """Give back memory and processes."""
+        ...
+
+
+@runtime_checkable
+class Corpus(Protocol):
+    """Recordings with what is known of them. How they are listed is the corpus' own affair, or its task's."""
+
+    name: str
+
+    def ready(self) -> bool:
+        """Whether the recordings are on this machine and whole."""
+        ...
+
+    def prepare(self, source: str | None, report: Callable[[str], None]) -> None:
+        """Fetch, or read from the folder `source`; `report` is told each step. Doing it twice does nothing."""
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """What is known without reading the recordings: where they are or how to get them, language, licence, …"""
         ...
 
 
