@@ -1,0 +1,179 @@
+"""Resampling by weights: how often a resample holds each cluster.
+
+A bootstrap resample of clusters is a row of whole numbers that add up to the number of clusters in each stratum, so
+any metric that reduces by weights is resampled by a matrix product or a weighted cumulative sum, with no gathering of
+indices. Rows are made in blocks: memory stays bounded whatever the number of clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from audiometry.benchmark.errors import SettingError
+from audiometry.benchmark.types import FloatArray, IntArray, Reduce, ScoreTable
+
+__all__ = [
+    "bootstrap_weights",
+    "by_recording",
+    "canonical",
+    "jackknife_weights",
+    "mean_of",
+    "ratio_of_sums",
+    "reduce_blocks",
+]
+
+BLOCK_ENTRIES = 2_000_000
+"""Weights held at once (16 MB)."""
+
+
+def ratio_of_sums(table: ScoreTable, weights: FloatArray, numerator: str, denominator: str) -> FloatArray:
+    """Weighted sum of one count over the weighted sum of another, shape (resamples,): the corpus word error rate.
+
+    NaN where the weighted denominator is 0.
+
+    >>> table = ScoreTable({"errors": np.array([1.0, 3.0]), "words": np.array([10.0, 10.0])},
+    ...                    np.array([0, 1]), np.array([0, 0]), np.array([0, 0]))
+    >>> ratio_of_sums(table, np.array([[1.0, 1.0], [0.0, 2.0], [0.0, 0.0]]), "errors", "words")
+    array([0.2, 0.3, nan])
+    """
+    sums = np.stack([table.cluster_sums(numerator), table.cluster_sums(denominator)], axis=1)
+    totals = weights @ sums  # (resamples, 2)
+    return _divide(totals[:, 0], totals[:, 1])
+
+
+def mean_of(table: ScoreTable, weights: FloatArray, name: str) -> FloatArray:
+    """Weighted mean of a count over samples, shape (resamples,). NaN where a resample holds no sample.
+
+    >>> table = ScoreTable({"mos": np.array([2.0, 4.0, 5.0])}, np.array([0, 0, 1]), np.zeros(3, int), np.zeros(2, int))
+    >>> mean_of(table, np.array([[1.0, 1.0], [2.0, 0.0]]), "mos").round(3)
+    array([3.667, 3.   ])
+    """
+    sizes = np.bincount(table.cluster, minlength=table.clusters).astype(np.float64)
+    totals = weights @ np.stack([table.cluster_sums(name), sizes], axis=1)
+    return _divide(totals[:, 0], totals[:, 1])
+
+
+def canonical(table: ScoreTable) -> ScoreTable:
+    """The same samples with clusters numbered by stratum and then by content, so that labels decide nothing.
+
+    Strata that share a cluster cannot be resampled apart and become one. Codes of `cluster_strata` are contiguous
+    and rising. A cluster code without a sample is an error (SettingError).
+    """
+    sizes = np.bincount(table.cluster, minlength=table.clusters)
+    if len(sizes) and not sizes.all():
+        raise SettingError("a score table has a cluster without samples; number clusters from 0 without gaps")
+    strata = _joined_strata(table)
+    keys = [table.cluster_sums(name) for name in sorted(table.counts, reverse=True)]
+    order = np.lexsort((*keys, sizes, strata))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    renamed = np.unique(strata[order], return_inverse=True)[1].astype(np.int64)
+    return replace(table, cluster=rank[table.cluster], cluster_strata=renamed)
+
+
+def by_recording(table: ScoreTable) -> ScoreTable:
+    """The same samples with every sample a cluster of its own, resampled within its own stratum."""
+    return replace(
+        table,
+        cluster=np.arange(len(table), dtype=np.int64),
+        cluster_strata=table.stratum,
+        clusters_span_strata=False,
+    )
+
+
+def bootstrap_weights(strata: IntArray, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Blocks of weights of shape (rows, clusters), `resamples` rows in all.
+
+    `strata` of shape (clusters,) holds contiguous rising codes, as `canonical` makes them. Each row holds whole
+    numbers that add up, in each stratum, to its number of clusters (draws with replacement). The rows depend on the
+    seed and the strata alone, not on the size of the blocks.
+
+    >>> blocks = list(bootstrap_weights(np.array([0, 0, 0, 1, 1]), 4, seed=1))
+    >>> rows = np.concatenate(blocks)
+    >>> rows.shape, rows[:, :3].sum(axis=1).tolist(), rows[:, 3:].sum(axis=1).tolist()
+    ((4, 5), [3.0, 3.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0])
+    """
+    sizes = np.bincount(strata)
+    generators = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(len(sizes))]
+    rows = max(1, BLOCK_ENTRIES // max(1, len(strata)))
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        block = np.empty((count, len(strata)))
+        first = 0
+        for generator, size in zip(generators, sizes.tolist(), strict=True):
+            drawn = generator.integers(0, size, size=(count, size))
+            drawn += np.arange(count)[:, None] * size
+            block[:, first : first + size] = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
+            first += size
+        yield block
+
+
+def jackknife_weights(strata: IntArray, groups: IntArray) -> Iterator[FloatArray]:
+    """Blocks of weights of shape (rows, clusters): row g leaves out the clusters of group g.
+
+    `groups` of shape (clusters,) holds codes 0 … groups-1, each within one stratum. What is left of the stratum is
+    weighted up to its size, so that the strata keep their shares: those weights are not whole numbers.
+
+    >>> np.concatenate(list(jackknife_weights(np.array([0, 0, 0, 1, 1]), np.arange(5))))[[0, 4]]
+    array([[0. , 1.5, 1.5, 1. , 1. ],
+           [1. , 1. , 1. , 2. , 0. ]])
+    """
+    count = int(groups.max()) + 1
+    rows = max(1, BLOCK_ENTRIES // len(strata))
+    sizes = np.bincount(strata)
+    out = np.bincount(groups, minlength=count)
+    home = np.empty(count, np.int64)
+    home[groups] = strata
+    left = sizes[home] - out
+    grown = sizes[home] / np.where(left > 0, left, 1)
+    for start in range(0, count, rows):
+        codes = np.arange(start, min(start + rows, count))[:, None]
+        block = np.where(strata[None, :] == home[codes], grown[codes], 1.0)
+        block[groups[None, :] == codes] = 0.0
+        yield block
+
+
+def reduce_blocks(
+    table: ScoreTable, reduce: Reduce, blocks: Iterator[FloatArray], names: Sequence[str]
+) -> dict[str, FloatArray]:
+    """`reduce` of every row of every block, joined: {metric: shape (rows,)}.
+
+    Raises SettingError if the reduction leaves out a metric or returns another shape.
+    """
+    parts: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for weights in blocks:
+        values = reduce(table, weights)
+        for name in names:
+            if name not in values:
+                known = ", ".join(sorted(values)) or "nothing"
+                raise SettingError(f"the task's reduction returns no metric {name!r}; it returns {known}")
+            row = np.asarray(values[name], dtype=np.float64)
+            if row.shape != (len(weights),):
+                raise SettingError(
+                    f"the task's reduction returns {name!r} of shape {row.shape}; it must be ({len(weights)},)"
+                )
+            parts[name].append(row)
+    return {name: np.concatenate(rows) for name, rows in parts.items()}
+
+
+def _joined_strata(table: ScoreTable) -> IntArray:
+    """Stratum of each cluster, with strata that share a cluster joined."""
+    if not table.clusters_span_strata:
+        return table.cluster_strata
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = int(table.stratum.max()) + 1
+    nodes = count + table.clusters
+    edges = coo_array((np.ones(len(table)), (table.stratum, count + table.cluster)), shape=(nodes, nodes))
+    labels = connected_components(edges, directed=False)[1]
+    return np.asarray(labels[count:], dtype=np.int64)
+
+
+def _divide(above: FloatArray, below: FloatArray) -> FloatArray:
+    ratio = np.full(len(above), np.nan)
+    np.divide(above, below, out=ratio, where=below != 0)
+    return ratio
