@@ -1,1 +1,5 @@
-"""Readers of speech corpora."""
+"""Readers of speech corpora. Importing this registers them."""
+
+from audiometry.tasks.corpora import asterisk
+
+__all__ = ["asterisk"]
