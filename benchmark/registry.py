@@ -55,6 +55,7 @@ __all__ = [
     "parse_specs",
     "plugin_failures",
     "suite",
+    "takes",
     "task",
     "transform",
 ]
@@ -281,6 +282,11 @@ def _convert(text: str, annotation: Any, where: str) -> Any:
 def _entry(name: str, factory: Callable[..., T], **more: Any) -> Entry[T]:
     summary = (inspect.getdoc(factory) or "").strip().split("\n")[0]
     return Entry(name=name, factory=factory, summary=summary, origin=factory.__module__, **more)
+
+
+def takes(entry: Entry[Any], setting: str) -> bool:
+    """Whether the entry's factory takes a setting of that name."""
+    return setting in inspect.signature(entry.factory).parameters
 
 
 def task(

@@ -1,0 +1,53 @@
+"""``audiometry data prepare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiometry.benchmark.errors import DataError
+
+__all__ = ["register"]
+
+HELP = """Fetch or check recordings."""
+
+PREPARE_HELP = """Fetch corpora into AUDIOMETRY_HOME, or read them from a folder; doing it twice does nothing.
+
+\b
+Examples:
+  audiometry data prepare asterisk-en
+  audiometry data prepare asterisk-en --source ./debs
+  audiometry data prepare synthetic-en
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    data = typer.Typer(help=HELP, rich_markup_mode=None, no_args_is_help=False)
+    data.command("prepare", help=PREPARE_HELP)(prepare)
+
+    @data.callback()
+    def about() -> None:
+        """Keep `prepare` a command of its own while it is the only one."""
+
+    app.add_typer(data, name="data")
+
+
+def prepare(
+    corpora: Annotated[list[str], typer.Argument(help="Names of corpora (see: audiometry ls corpora).")],
+    source: Annotated[Path | None, typer.Option(help="A folder to read from, where nothing can be fetched.")] = None,
+) -> None:
+    """Fetch corpora."""
+    from audiometry.benchmark.registry import CORPORA, Spec
+
+    if source is not None and not source.is_dir():
+        raise DataError(f"--source {source} is not a folder; give the folder that holds the packages or recordings")
+    made = [(name, CORPORA.create(Spec(name))) for name in corpora]
+    for name, corpus in made:
+        if corpus.ready():
+            typer.echo(f"{name}: ready", err=True)
+            continue
+        corpus.prepare(None if source is None else str(source), lambda text: typer.echo(text, err=True))
+        typer.echo(f"{name}: prepared", err=True)
