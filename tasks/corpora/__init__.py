@@ -1,5 +1,5 @@
 """Readers of speech corpora. Importing this registers them."""
 
-from audiometry.tasks.corpora import asterisk
+from audiometry.tasks.corpora import asterisk, manifest, synthetic
 
-__all__ = ["asterisk"]
+__all__ = ["asterisk", "manifest", "synthetic"]
