@@ -1,0 +1,316 @@
+"""Errors of transcripts: counts of hits, substitutions, deletions and insertions, and the ratios made of them.
+
+Definitions follow jiwer 4, and so do the choices among alignments of equal length: both rest on rapidfuzz's
+Levenshtein alignment. Two rules differ, because a harness scores what strangers' models print:
+
+- Words are separated by any Unicode white space. jiwer splits at the ASCII space alone, so a lone tab or no-break
+  space joins two words there. Given texts with single ASCII spaces the two agree.
+- A ratio with nothing below the line is NaN. jiwer gives the number of insertions for an empty reference, and 0 for
+  two empty texts. The insertions are counted here too, and so enter the ratio of the corpus.
+
+Counts are arrays with one element a pair; `EditCounts.pooled` sums them. Ratios divide last: of pooled counts they
+are the corpus ratio, of unpooled counts one ratio a pair. The mean of the latter is not the former.
+
+Texts are compared as they are: bring both to one form first, see `audiometry.tasks.metrics.normalise`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cpdist
+
+from audiometry.benchmark.errors import UserError
+from audiometry.benchmark.types import FloatArray
+
+__all__ = [
+    "AlignedSpan",
+    "Confusions",
+    "EditCounts",
+    "align",
+    "character_error_rate",
+    "confusions",
+    "count_characters",
+    "count_tokens",
+    "count_words",
+    "match_error_rate",
+    "word_error_rate",
+    "word_information_lost",
+]
+
+Kind = Literal["equal", "substitute", "delete", "insert"]
+Counts: TypeAlias = NDArray[Any]  # int64 as counted, float64 once weighted
+_T = TypeVar("_T")
+
+_KINDS: dict[str, Kind] = {"equal": "equal", "replace": "substitute", "delete": "delete", "insert": "insert"}
+_CODES = 0x110000  # Unicode code points, so the number of distinct tokens that one batch can tell apart
+_BATCH = 20_000  # pairs coded at a time: bounds memory, and keeps codes short
+
+
+@dataclass(frozen=True)
+class EditCounts:
+    """What it takes to turn references into hypotheses; arrays of one shape, (pairs,) or any other.
+
+    Sums weighted by a resample are as good as counts of pairs: every ratio below works element by element.
+    """
+
+    hits: Counts
+    substitutions: Counts
+    deletions: Counts
+    insertions: Counts
+
+    @property
+    def errors(self) -> Counts:
+        """Substitutions, deletions and insertions together."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def reference_length(self) -> Counts:
+        """Words (or characters, or phonemes) in the reference."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def hypothesis_length(self) -> Counts:
+        """Words (or characters, or phonemes) in the hypothesis."""
+        return self.hits + self.substitutions + self.insertions
+
+    def pooled(self) -> EditCounts:
+        """Sum over all pairs; the arrays have shape ()."""
+        return EditCounts(
+            hits=np.asarray(np.sum(self.hits)),
+            substitutions=np.asarray(np.sum(self.substitutions)),
+            deletions=np.asarray(np.sum(self.deletions)),
+            insertions=np.asarray(np.sum(self.insertions)),
+        )
+
+
+def count_words(references: Sequence[str], hypotheses: Sequence[str]) -> EditCounts:
+    """Count word errors of many pairs at once.
+
+    `references` and `hypotheses` hold (pairs,) texts; words are what `str.split()` gives. Of several shortest
+    alignments the one that rapidfuzz (and so jiwer) picks is counted. Either text may be empty.
+
+    >>> counts = count_words(["the cat sat", "a dog"], ["the cat sat down", "dog"])
+    >>> counts.insertions.tolist(), counts.deletions.tolist()
+    ([1, 0], [0, 1])
+    >>> float(word_error_rate(counts.pooled()))
+    0.4
+
+    Raises UserError if there are not as many hypotheses as references, or a single text is given for a list.
+    """
+    _check(references, hypotheses)
+    return _count_coded(references, hypotheses, str.split)
+
+
+def count_characters(references: Sequence[str], hypotheses: Sequence[str]) -> EditCounts:
+    """Count character errors of many pairs at once.
+
+    A character is a Unicode code point. White space at the ends is dropped and each run of it inside counts as one
+    space, which is a character like any other (as in jiwer, which does not shorten the runs).
+
+    >>> counts = count_characters(["one  two"], ["one too "])
+    >>> int(counts.hits[0]), int(counts.substitutions[0]), float(character_error_rate(counts)[0])
+    (6, 1, 0.14285714285714285)
+
+    Raises UserError as `count_words` does.
+    """
+    _check(references, hypotheses)
+    return _count([" ".join(text.split()) for text in references], [" ".join(text.split()) for text in hypotheses])
+
+
+def count_tokens(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]) -> EditCounts:
+    """Count errors between sequences of tokens (words, phonemes, units), of which each is equal or not.
+
+    >>> count_tokens([["k", "æ", "t"]], [["k", "ʌ", "t"]]).substitutions.tolist()
+    [1]
+
+    Raises UserError if there are not as many hypotheses as references, or if a batch of pairs has more than 1,114,112
+    distinct tokens.
+    """
+    _check(references, hypotheses)
+    return _count_coded(references, hypotheses, iter)
+
+
+def word_error_rate(counts: EditCounts) -> FloatArray:
+    """(S + D + I) / (H + S + D): errors per reference word. In [0, ∞), lower is better, NaN for an empty reference.
+
+    The result has the shape of the counts. Source: NIST's sclite; jiwer 4, `process_words`.
+
+    >>> word_error_rate(count_words(["a b c d", ""], ["a x c d", "hm"])).tolist()
+    [0.25, nan]
+    """
+    return _divide(counts.errors, counts.reference_length)
+
+
+def character_error_rate(counts: EditCounts) -> FloatArray:
+    """Errors per reference character, of counts by `count_characters`: else as `word_error_rate`.
+
+    >>> character_error_rate(count_characters(["abcd"], ["abxd"])).tolist()
+    [0.25]
+    """
+    return word_error_rate(counts)
+
+
+def match_error_rate(counts: EditCounts) -> FloatArray:
+    """(S + D + I) / (H + S + D + I): share of aligned places that are wrong. In [0, 1], lower is better.
+
+    NaN if both texts are empty, 1 if only one is. Source: Morris, Maier and Green, "From WER and RIL to MER and WIL"
+    (Interspeech 2004), eq. 4.
+
+    >>> match_error_rate(count_words(["a b"], ["a b c d"])).tolist()
+    [0.5]
+    """
+    return _divide(counts.errors, counts.hits + counts.errors)
+
+
+def word_information_lost(counts: EditCounts) -> FloatArray:
+    """1 - (H / reference words) (H / hypothesis words). In [0, 1], lower is better.
+
+    NaN if both texts are empty, 1 if only one is. Source: Morris, Maier and Green (2004), eq. 8, as in jiwer 4.
+
+    >>> word_information_lost(count_words(["a b c d"], ["a b"])).tolist()
+    [0.5]
+    """
+    hits = np.asarray(counts.hits, dtype=np.float64)
+    reference, hypothesis = counts.reference_length, counts.hypothesis_length
+    kept = (hits / np.maximum(reference, 1)) * (hits / np.maximum(hypothesis, 1))
+    return np.where((reference == 0) & (hypothesis == 0), np.nan, 1.0 - kept)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedSpan:
+    """A stretch of words that were recognised, confused (as many on both sides), left out or added."""
+
+    kind: Kind
+    reference: tuple[str, ...]
+    hypothesis: tuple[str, ...]
+
+
+def align(reference: str, hypothesis: str) -> list[AlignedSpan]:
+    """Align two texts word by word, for display; the spans join up to the whole of both texts.
+
+    >>> for span in align("turn the light off", "turn a light off now"):
+    ...     print(span.kind, span.reference, span.hypothesis)
+    equal ('turn',) ('turn',)
+    substitute ('the',) ('a',)
+    equal ('light', 'off') ('light', 'off')
+    insert () ('now',)
+    """
+    return list(_spans(reference.split(), hypothesis.split()))
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """How often each word was taken for which other, left out, or added."""
+
+    substituted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(reference word, hypothesis word) → times."""
+    deleted: Counter[str] = field(default_factory=Counter)
+    inserted: Counter[str] = field(default_factory=Counter)
+
+
+def confusions(references: Sequence[str], hypotheses: Sequence[str]) -> Confusions:
+    """Count which words were confused, over many pairs. Totals equal those of `count_words`.
+
+    >>> found = confusions(["call me a cab", "a cab please"], ["call me a cap", "a cap"])
+    >>> found.substituted.most_common(1), dict(found.deleted)
+    ([(('cab', 'cap'), 2)], {'please': 1})
+
+    Raises UserError as `count_words` does.
+    """
+    _check(references, hypotheses)
+    found = Confusions()
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        for span in _spans(reference.split(), hypothesis.split()):
+            if span.kind == "substitute":
+                found.substituted.update(zip(span.reference, span.hypothesis, strict=True))
+            elif span.kind == "delete":
+                found.deleted.update(span.reference)
+            elif span.kind == "insert":
+                found.inserted.update(span.hypothesis)
+    return found
+
+
+class _Codes(dict[str, str]):
+    """Gives every new token the next character, so that a sequence of tokens becomes a string."""
+
+    def __missing__(self, token: str) -> str:
+        if len(self) == _CODES:
+            raise UserError(f"more than {_CODES:,} distinct tokens in one batch; count fewer pairs at a time")
+        code = self[token] = chr(len(self))
+        return code
+
+
+def _check(references: Sequence[object], hypotheses: Sequence[object]) -> None:
+    if isinstance(references, str) or isinstance(hypotheses, str):
+        raise UserError("references and hypotheses are lists of texts; wrap a single text in a list")
+    if len(references) != len(hypotheses):
+        raise UserError(
+            f"{len(references)} references and {len(hypotheses)} hypotheses; give one hypothesis for each reference"
+        )
+
+
+def _count_coded(
+    references: Sequence[_T], hypotheses: Sequence[_T], tokens: Callable[[_T], Iterable[str]]
+) -> EditCounts:
+    """Edit counts between sequences of `tokens`, each coded as one character, a batch at a time."""
+    parts = []
+    for start in range(0, max(len(references), 1), _BATCH):
+        code = _Codes().__getitem__
+        batch = slice(start, start + _BATCH)
+        parts.append(
+            _count(
+                ["".join(map(code, tokens(sequence))) for sequence in references[batch]],
+                ["".join(map(code, tokens(sequence))) for sequence in hypotheses[batch]],
+            )
+        )
+    if len(parts) == 1:
+        return parts[0]
+    return EditCounts(
+        hits=np.concatenate([part.hits for part in parts]),
+        substitutions=np.concatenate([part.substitutions for part in parts]),
+        deletions=np.concatenate([part.deletions for part in parts]),
+        insertions=np.concatenate([part.insertions for part in parts]),
+    )
+
+
+def _count(references: list[str], hypotheses: list[str]) -> EditCounts:
+    """Edit counts between strings, character by character.
+
+    With n and m the lengths and d the distance, D - I = n - m and S + D + I = d. So S = d - |n - m| - 2 min(D, I):
+    where d exceeds |n - m| by at most one, min(D, I) is 0 and the distance alone settles all counts. Elsewhere the
+    alignment is asked.
+    """
+    pairs = len(references)
+    lengths = np.fromiter(map(len, references), np.int64, pairs)
+    surplus = lengths - np.fromiter(map(len, hypotheses), np.int64, pairs)
+    distances = cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
+    substitutions = distances - np.abs(surplus)
+    for pair in np.flatnonzero(substitutions > 1).tolist():
+        edits = Levenshtein.editops(references[pair], hypotheses[pair], score_hint=int(distances[pair]))
+        substitutions[pair] = sum(edit[0] == "replace" for edit in edits)
+    deletions = (distances - substitutions + surplus) // 2
+    insertions = deletions - surplus
+    return EditCounts(lengths - substitutions - deletions, substitutions, deletions, insertions)
+
+
+def _divide(above: Counts, below: Counts) -> FloatArray:
+    quotient = np.full(np.shape(below), np.nan)
+    return np.divide(above, below, out=quotient, where=np.asarray(below) != 0)
+
+
+def _spans(reference: list[str], hypothesis: list[str]) -> Iterator[AlignedSpan]:
+    code = _Codes().__getitem__
+    steps = Levenshtein.opcodes("".join(map(code, reference)), "".join(map(code, hypothesis)))
+    for step in steps:
+        yield AlignedSpan(
+            _KINDS[step.tag],
+            tuple(reference[step.src_start : step.src_end]),
+            tuple(hypothesis[step.dest_start : step.dest_end]),
+        )
