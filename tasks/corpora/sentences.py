@@ -129,7 +129,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "We planted apple trees along the fence, a hedge of roses by the gate, and far too many beans beside the shed.",
         "The guide pointed at the ceiling, lowered her voice, and asked us to imagine a hundred candles.",
         "After three weeks at sea the crew no longer spoke about food, because every talk ended in the same quarrel.",
-        "To reach the cabin you follow the stream as far as the broken mill then climb until the trees give way to rock.",
+        "To reach the cabin you follow the stream to the broken mill, then climb until the trees give way to rock.",
         "The second violin came in a bar too early, the conductor smiled, and hardly anyone in the audience noticed.",
         "Most visitors hurry past the small grey painting in the corner, which happens to be the finest in the house.",
         "The old radio picked up nothing but static for a minute, and then a calm voice read the shipping forecast.",
