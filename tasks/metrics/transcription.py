@@ -301,8 +301,9 @@ def _count(references: list[str], hypotheses: list[str]) -> EditCounts:
 
 
 def _divide(above: Counts, below: Counts) -> FloatArray:
-    quotient = np.full(np.shape(below), np.nan)
-    return np.divide(above, below, out=quotient, where=np.asarray(below) != 0)
+    quotient: FloatArray = np.full(np.shape(below), np.nan)
+    np.divide(above, below, out=quotient, where=np.asarray(below) != 0)
+    return quotient
 
 
 def _spans(reference: list[str], hypothesis: list[str]) -> Iterator[AlignedSpan]:
