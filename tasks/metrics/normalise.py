@@ -68,8 +68,8 @@ def normaliser(name: str) -> Normaliser:
 def normaliser_for(language: str) -> str:
     """The name of the normaliser that a language's transcripts are scored with, unless a task says otherwise.
 
-    `language` is an ISO 639 code or a tag that begins with one (`en`, `eng`, `en-GB`, `pt_BR`). English has its own rules;
-    every other language gets `basic-1`.
+    `language` is an ISO 639 code or a tag that begins with one (`en`, `eng`, `en-GB`, `pt_BR`). English has its own
+    rules; every other language gets `basic-1`.
 
     >>> normaliser_for("en-GB"), normaliser_for("fr")
     ('whisper-english-1', 'basic-1')

@@ -135,7 +135,7 @@ class _Pieces(dict[str, str]):
         if len(run) == 1:
             line.append(self[run[0]])
         elif run:
-            line.append(self.read(_clean(" ".join(run))))
+            line.append(self.read(" ".join(map(_clean, run))))
         run.clear()
 
 
