@@ -1,0 +1,153 @@
+"""The results store's database: SQLite or PostgreSQL by URL, its schema brought to ours, its errors in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from audiometry.benchmark.errors import StoreError
+
+__all__ = ["ATTEMPTS", "BUSY_SECONDS", "REVISIONS", "connect", "migrate", "one_line_errors", "writing"]
+
+REVISIONS = ("0001",)
+"""Every schema that this version knows, oldest first."""
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another process' write before it gives up."""
+
+ATTEMPTS = 3
+"""Two processes that bring the same new thing at once collide in the database; each attempt is a whole transaction."""
+
+
+def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
+    """An engine for the database at `url`. A SQLite file's folder is made; nothing is connected yet.
+
+    Raises StoreError for a URL that is none, a database that is not supported, a folder in place of a file.
+    """
+    shown = re.sub(r"://[^@/]*@", "://***@", url)
+    mend = "write sqlite:////FOLDER/store.db or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise StoreError(f"results store {shown!r}: {backend!r} is not supported; {mend}")
+        if backend == "sqlite":
+            return _sqlite_engine(parsed, busy_seconds, shown)
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
+        raise StoreError(f"results store {shown!r} is not a database URL; {mend}") from error
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"results store {shown!r} needs the package {error.name!r}; install it with: pip install 'psycopg[binary]'"
+        ) from error
+
+
+def _sqlite_engine(url: sa.URL, busy_seconds: float, shown: str) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreError(f"results store {shown!r} names no file; write sqlite:////FOLDER/store.db")
+    if not url.database.startswith("file:"):
+        file = Path(url.database)
+        if file.is_dir():
+            raise StoreError(f"results store {shown!r} is a folder; name a file in it, as in {shown}/store.db")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"results store {shown!r}: its folder cannot be made: {error.strerror}; "
+                "set AUDIOMETRY_STORE or AUDIOMETRY_HOME to a place that can be written"
+            ) from error
+    engine = sa.create_engine(url, connect_args={"timeout": busy_seconds})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Readers and one writer at once (WAL), foreign keys enforced, and transactions begun by us, not by the driver."""
+    connection.isolation_level = None
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes the lock at once: one that reads first and writes later fails without waiting."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection in a transaction that may write, committed at the end."""
+    with engine.execution_options(writes=True).begin() as connection:
+        yield connection
+
+
+def migrate(engine: sa.Engine, shown: str) -> None:
+    """Bring the schema to ours. Two that open a new store at once: the second waits, and finds it done."""
+    with engine.connect() as connection:
+        revision = _revision(connection, shown)
+    if revision == REVISIONS[-1]:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with writing(engine) as connection:
+                config.attributes["connection"] = connection
+                if _revision(connection, shown) != REVISIONS[-1]:
+                    command.upgrade(config, "head")
+            return
+        except (exc.IntegrityError, exc.ProgrammingError):
+            if attempt == ATTEMPTS:
+                raise
+
+
+def _revision(connection: sa.Connection, shown: str) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is not None and revision not in REVISIONS:
+        raise StoreError(
+            f"results store {shown!r} has schema {revision!r}, newer than this version's {REVISIONS[-1]!r}; "
+            "upgrade with: pip install -U audiometry"
+        )
+    return revision
+
+
+@contextmanager
+def one_line_errors(shown: str) -> Iterator[None]:
+    """Turn what the database says into a StoreError that names the mend."""
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        raise StoreError(f"results store {shown!r}: {reason}; {_mend(reason)}") from error
+
+
+def _mend(reason: str) -> str:
+    mends = {
+        "locked": "another process is writing to it: wait for it to end, then try again",
+        "readonly": "make the file and its folder writable, or set AUDIOMETRY_STORE to another place",
+        "unable to open": "make its folder writable, or set AUDIOMETRY_STORE to another place",
+        "not a database": "it is some other file: set AUDIOMETRY_STORE to another place",
+        "malformed": "the file is damaged: restore it from a copy, or set AUDIOMETRY_STORE to another place",
+        "full": "free some space, then try again",
+        "already exists": "the database holds other tables of that name: give the store a database of its own",
+        "does not exist": "create the database, or mend the URL in AUDIOMETRY_STORE",
+        "connect": "start the database server, or mend the URL in AUDIOMETRY_STORE",
+    }
+    lower = reason.lower()
+    return next((mend for sign, mend in mends.items() if sign in lower), "check AUDIOMETRY_STORE")

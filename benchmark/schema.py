@@ -1,0 +1,112 @@
+"""The tables of the results store.
+
+::
+
+    runs ──< measurements >── models        a measurement is one model on one task in one run
+                  │    └───── tasks         a task as it was measured: version, settings, metrics
+                  └──< results              one row a `Result`
+
+A change here needs a new file in `migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+__all__ = ["MEASUREMENTS", "METADATA", "MODELS", "RESULTS", "RUNS", "TASKS", "UtcDateTime"]
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """A time with its zone: kept as UTC, given back as UTC (SQLite keeps no zone)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """To UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """From what the database gives."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+RUNS = sa.Table(
+    "runs", METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(128), nullable=False, index=True),
+    sa.Column("created", UtcDateTime, nullable=False, index=True),
+    sa.Column("finished", UtcDateTime),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("sample_limit", sa.BigInteger),
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)  # fmt: skip
+
+MODELS = sa.Table(
+    "models", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("control", sa.Boolean, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+)  # fmt: skip
+
+TASKS = sa.Table(
+    "tasks", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("notes", sa.JSON, nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+)  # fmt: skip
+
+MEASUREMENTS = sa.Table(
+    "measurements", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("model_id", sa.ForeignKey("models.id"), nullable=False, index=True),
+    sa.Column("task_id", sa.ForeignKey("tasks.id"), nullable=False, index=True),
+    sa.Column("seconds", sa.Float(53)),
+    sa.Column("audio_seconds", sa.Float(53)),
+    sa.Column("rtfx", sa.Float(53)),
+    sa.UniqueConstraint("run_id", "model_id", "task_id"),
+)  # fmt: skip
+
+RESULTS = sa.Table(
+    "results", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("measurement_id", sa.ForeignKey("measurements.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("slice", sa.Text, nullable=False),
+    sa.Column("value", sa.Float(53)),
+    sa.Column("low", sa.Float(53)),
+    sa.Column("high", sa.Float(53)),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+    sa.Column("empty", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger, nullable=False),
+    sa.Column("unparsed", sa.BigInteger, nullable=False),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("judges", sa.JSON, nullable=False),
+    sa.Column("notes", sa.JSON, nullable=False),
+    sa.UniqueConstraint("measurement_id", "metric", "slice"),
+)  # fmt: skip

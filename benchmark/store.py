@@ -1,0 +1,296 @@
+"""The results store: every run, what it measured and every number, in SQLite or PostgreSQL.
+
+Its tables are in `audiometry.benchmark.schema`. The evidence of every sample stays in the run's folder (Parquet),
+which the store names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from audiometry.benchmark import paths
+from audiometry.benchmark.database import ATTEMPTS, BUSY_SECONDS, connect, migrate, one_line_errors, writing
+from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.schema import MEASUREMENTS, MODELS, RESULTS, RUNS, TASKS
+from audiometry.benchmark.types import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RESULT_COLUMNS", "STATUSES", "Store", "check_writable"]
+
+STATUSES = ("complete", "partial", "too many failures")
+"""What a run can be; only a complete run is a result."""
+
+RESULT_COLUMNS: Mapping[str, sa.ColumnElement[Any]] = {
+    "run": RUNS.c.id, "created": RUNS.c.created, "run_status": RUNS.c.status, "limit": RUNS.c.sample_limit,
+    "folder": RUNS.c.folder, "seed": RUNS.c.seed,
+    "model": MODELS.c.label, "model_fingerprint": MODELS.c.fingerprint, "control": MODELS.c.control,
+    "task": TASKS.c.name, "task_version": TASKS.c.version, "task_settings": TASKS.c.settings,
+    "seconds": MEASUREMENTS.c.seconds, "audio_seconds": MEASUREMENTS.c.audio_seconds, "rtfx": MEASUREMENTS.c.rtfx,
+    **{column.name: column for column in RESULTS.c if column.name not in ("id", "measurement_id")},
+}  # fmt: skip
+"""Columns of `Store.results`."""
+
+
+class Store:
+    """An open results store. Threads may share it; close it, or use it as a context manager."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._shown = engine.url.render_as_string(hide_password=True)
+
+    @classmethod
+    def open(cls, url: str | None = None, *, busy_seconds: float = BUSY_SECONDS) -> Store:
+        """Open the store at a database URL (default: `paths.store_url`), made and brought to our schema where needed.
+
+        Raises StoreError, naming the mend, for a URL that is none, a file or folder that cannot be written, a
+        database that cannot be reached or is locked for longer than `busy_seconds`, and a schema newer than ours.
+        """
+        store = cls(connect(url or paths.store_url(), busy_seconds))
+        try:
+            with one_line_errors(store._shown):
+                migrate(store._engine, store._shown)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def check_writable(self) -> None:
+        """Write, and take it back.
+
+        Raises StoreError if that fails.
+        """
+        with one_line_errors(self._shown), writing(self._engine) as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+            connection.rollback()
+
+    def add_run(self, run: Mapping[str, Any], results: Sequence[Result], folder: str) -> None:
+        """Put a run in, in one transaction: `run` is its run.json, `folder` where its evidence is.
+
+        A run that is there already is replaced, so that adding twice is adding once, and a run that was
+        resumed or scored again shows its newest numbers.
+
+        Raises StoreError for a document that lacks something, or results of a model or task that it does not name.
+        """
+        try:
+            head, models, tasks = _run_row(run, folder), _model_rows(run), _task_rows(run)
+            measurements = _measurement_rows(run, results)
+            if unknown := {(m, t) for m, t in measurements if m not in models or t not in tasks}:
+                raise ValueError(f"it does not name {sorted(unknown)[0]}, of which there are results")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise StoreError(
+                f"cannot add the run in {folder}: its run.json is malformed: {reason}; run again"
+            ) from error
+        with one_line_errors(self._shown):
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    with writing(self._engine) as connection:
+                        _insert_run(connection, head, models, tasks, measurements)
+                    return
+                except exc.IntegrityError:
+                    if attempt == ATTEMPTS:
+                        raise
+
+    def runs(self) -> pd.DataFrame:
+        """Every run, newest first: id, fingerprint, created, finished, status, seed, limit, folder."""
+        names = ("id", "fingerprint", "created", "finished", "status", "seed", "sample_limit", "folder")
+        columns = {name.removeprefix("sample_"): RUNS.c[name] for name in names}
+        return self._frame(columns, _select(columns).order_by(RUNS.c.created.desc(), RUNS.c.id.desc()))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run.json of a run, and its `folder`.
+
+        Raises StoreError for an id that is not there.
+        """
+        query = sa.select(RUNS.c.document, RUNS.c.folder).where(RUNS.c.id == run_id)
+        with one_line_errors(self._shown), self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise StoreError(f"results store {self._shown} has no run {run_id!r}; list them with Store.runs()")
+        return {**row.document, "folder": row.folder}
+
+    def tasks(self) -> pd.DataFrame:
+        """Every task as it was measured (name, version, settings, notes, metrics, newest), by name, newest first."""
+        measured = sa.select(MEASUREMENTS.c.task_id, sa.func.max(RUNS.c.created).label("newest"))
+        newest = measured.join(RUNS).group_by(MEASUREMENTS.c.task_id).subquery()
+        columns: dict[str, sa.ColumnElement[Any]] = {
+            name: TASKS.c[name] for name in ("name", "version", "settings", "notes", "metrics")
+        }
+        columns["newest"] = newest.c.newest
+        query = _select(columns).select_from(TASKS.join(newest, newest.c.task_id == TASKS.c.id))
+        return self._frame(columns, query.order_by(TASKS.c.name, newest.c.newest.desc(), TASKS.c.id.desc()))
+
+    def results(
+        self,
+        *,
+        task: str | None = None,
+        metric: str | None = None,
+        slice: str | None = None,
+        model: str | None = None,
+        run: str | None = None,
+        latest: bool = True,
+    ) -> pd.DataFrame:
+        """Results as a frame of `RESULT_COLUMNS`, one row a number, by task, model, run, metric and slice.
+
+        `latest` keeps one run for each (model, task): the newest complete one over all samples, else the newest
+        complete one over a part (``--limit``), else the newest of the others. With `run` it means nothing: that
+        run alone is given. Undefined numbers are NaN.
+        """
+        query = _select(RESULT_COLUMNS).select_from(
+            RESULTS.join(MEASUREMENTS).join(RUNS).join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id).join(
+                TASKS, TASKS.c.id == MEASUREMENTS.c.task_id
+            )
+        )  # fmt: skip
+        if run is None and latest:
+            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements(task)))
+        given = {"task": task, "metric": metric, "slice": slice, "model": model, "run": run}
+        query = query.where(*(RESULT_COLUMNS[name] == value for name, value in given.items() if value is not None))
+        return self._frame(RESULT_COLUMNS, query.order_by(TASKS.c.name, MODELS.c.label, RUNS.c.id, RESULTS.c.id))
+
+    def _frame(self, columns: Mapping[str, sa.ColumnElement[Any]], query: sa.Select[Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        with one_line_errors(self._shown), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(columns))
+        numbers = [name for name, column in columns.items() if isinstance(column.type, sa.Float)]
+        return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def check_writable(url: str | None = None) -> None:
+    """Make sure that a run can be put into the store at `url`, before any model is loaded.
+
+    Raises StoreError as `Store.open` does.
+    """
+    with Store.open(url) as store:
+        store.check_writable()
+
+
+def _select(columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    return sa.select(*(column.label(name) for name, column in columns.items()))
+
+
+def _latest_measurements(task: str | None) -> sa.Select[tuple[int]]:
+    """Ids of the one measurement for each (model label, task name) that the board shows."""
+    best_first = (
+        sa.case((RUNS.c.status == "complete", 0), else_=1),
+        sa.case((RUNS.c.sample_limit.is_(None), 0), else_=1),
+        RUNS.c.created.desc(),
+        RUNS.c.id.desc(),
+    )
+    place = sa.func.row_number().over(partition_by=(MODELS.c.label, TASKS.c.name), order_by=best_first)
+    ranked = (
+        sa.select(MEASUREMENTS.c.id, place.label("place"))
+        .join_from(MEASUREMENTS, RUNS)
+        .join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id)
+        .join(TASKS, TASKS.c.id == MEASUREMENTS.c.task_id)
+    )
+    if task is not None:
+        ranked = ranked.where(TASKS.c.name == task)
+    places = ranked.subquery()
+    return sa.select(places.c.id).where(places.c.place == 1)
+
+
+def _insert_run(
+    connection: sa.Connection,
+    head: Mapping[str, Any],
+    models: Mapping[str, Mapping[str, Any]],
+    tasks: Mapping[str, Mapping[str, Any]],
+    measurements: Mapping[tuple[str, str], tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
+) -> None:
+    connection.execute(sa.delete(RUNS).where(RUNS.c.id == head["id"]))
+    connection.execute(sa.insert(RUNS), head)
+    model_ids = {label: _same_or_new(connection, MODELS, row) for label, row in models.items()}
+    task_ids = {name: _same_or_new(connection, TASKS, row) for name, row in tasks.items()}
+    rows: list[dict[str, Any]] = []
+    for (model, task), (timing, numbers) in measurements.items():
+        of = {"run_id": head["id"], "model_id": model_ids[model], "task_id": task_ids[task]}
+        measurement = _new(connection, MEASUREMENTS, of | {**timing})
+        rows += [{"measurement_id": measurement, **number} for number in numbers]
+    if rows:
+        connection.execute(sa.insert(RESULTS), rows)
+
+
+def _same_or_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
+    """The id of the row with the same content, put in if there is none."""
+    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+    found = connection.execute(sa.select(table.c.id).where(table.c.digest == digest)).scalar_one_or_none()
+    return _new(connection, table, {**row, "digest": digest}) if found is None else int(found)
+
+
+def _new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
+    return int(connection.execute(sa.insert(table).returning(table.c.id), row).scalar_one())
+
+
+def _run_row(run: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    if run["status"] not in STATUSES:
+        raise ValueError(f"status {run['status']!r} is none of {', '.join(STATUSES)}")
+    times = {name: datetime.fromisoformat(run[name]) if run[name] else None for name in ("created", "finished")}
+    if any(time is not None and time.tzinfo is None for time in times.values()):
+        raise ValueError("a time has no zone")
+    plain = {name: run[name] for name in ("id", "fingerprint", "status", "seed")}
+    return plain | times | {"sample_limit": run["limit"], "folder": folder, "document": dict(run)}
+
+
+def _model_rows(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Models by what they are called in results: their label, or else their spec."""
+    rows = (
+        {"label": model.get("label") or model["spec"], "settings": dict(model.get("settings") or {})}
+        | {name: model[name] for name in ("name", "spec", "fingerprint", "control")}
+        for model in run["models"]
+    )
+    return {row["label"]: row for row in rows}
+
+
+def _task_rows(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    names = ("name", "version", "settings", "notes", "metrics")
+    return {task["name"]: {name: task[name] for name in names} for task in run["tasks"]}
+
+
+def _measurement_rows(
+    run: Mapping[str, Any], results: Sequence[Result]
+) -> dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """(timing, results) of each (model, task) that has results."""
+    timings = {(timing["model"], timing["task"]): timing for timing in run["timings"]}
+    rows: dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    for result in results:
+        key = (result.model, result.task)
+        if key not in rows:
+            timing = timings.get(key, {})
+            rows[key] = ({name: _number(timing.get(name)) for name in ("seconds", "audio_seconds", "rtfx")}, [])
+        rows[key][1].append(_result_row(result))
+    return rows
+
+
+def _result_row(result: Result) -> dict[str, Any]:
+    row = {column.name: getattr(result, column.name) for column in RESULTS.c if hasattr(result, column.name)}
+    row |= {name: _number(row[name]) for name in ("value", "low", "high")}
+    return row | {"judges": list(result.judges), "notes": list(result.notes)}
+
+
+def _number(value: float | None) -> float | None:
+    """A number, or None for one that is undefined: databases disagree about NaN."""
+    return None if value is None or math.isnan(value) else float(value)
