@@ -2,9 +2,11 @@
 
 ::
 
-    runs ──< measurements >── models        a measurement is one model on one task in one run
-                  │    └───── tasks         a task as it was measured: version, settings, metrics
-                  └──< results              one row a `Result`
+    runs ──< measurements >── models    a measurement is one model on one task in one run
+                │      └───── tasks     a task as it was measured: name, version, settings and data
+                └──< results            one row a `Result`
+
+Two numbers may be ranked together when they belong to the same row of `tasks`.
 
 A change here needs a new file in `migrations/versions`; a test compares the two.
 """
@@ -58,8 +60,7 @@ RUNS = sa.Table(
 MODELS = sa.Table(
     "models", METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("label", sa.Text, nullable=False, index=True),
-    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, index=True),
     sa.Column("spec", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("control", sa.Boolean, nullable=False),
@@ -73,8 +74,8 @@ TASKS = sa.Table(
     sa.Column("name", sa.Text, nullable=False, index=True),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("settings", sa.JSON, nullable=False),
-    sa.Column("notes", sa.JSON, nullable=False),
-    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("samples", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False, unique=True),
 )  # fmt: skip
 

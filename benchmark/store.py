@@ -34,8 +34,9 @@ STATUSES = ("complete", "partial", "too many failures")
 RESULT_COLUMNS: Mapping[str, sa.ColumnElement[Any]] = {
     "run": RUNS.c.id, "created": RUNS.c.created, "run_status": RUNS.c.status, "limit": RUNS.c.sample_limit,
     "folder": RUNS.c.folder, "seed": RUNS.c.seed,
-    "model": MODELS.c.label, "model_fingerprint": MODELS.c.fingerprint, "control": MODELS.c.control,
+    "model": MODELS.c.name, "model_fingerprint": MODELS.c.fingerprint, "control": MODELS.c.control,
     "task": TASKS.c.name, "task_version": TASKS.c.version, "task_settings": TASKS.c.settings,
+    "task_samples": TASKS.c.samples, "protocol": TASKS.c.digest,
     "seconds": MEASUREMENTS.c.seconds, "audio_seconds": MEASUREMENTS.c.audio_seconds, "rtfx": MEASUREMENTS.c.rtfx,
     **{column.name: column for column in RESULTS.c if column.name not in ("id", "measurement_id")},
 }  # fmt: skip
@@ -132,32 +133,42 @@ class Store:
             raise StoreError(f"results store {self._shown} has no run {run_id!r}; list them with Store.runs()")
         return {**row.document, "folder": row.folder}
 
-    def tasks(self) -> pd.DataFrame:
-        """Every task as it was measured (name, version, settings, notes, metrics, newest), by name, newest first."""
-        measured = sa.select(MEASUREMENTS.c.task_id, sa.func.max(RUNS.c.created).label("newest"))
-        newest = measured.join(RUNS).group_by(MEASUREMENTS.c.task_id).subquery()
-        columns: dict[str, sa.ColumnElement[Any]] = {
-            name: TASKS.c[name] for name in ("name", "version", "settings", "notes", "metrics")
-        }
-        columns["newest"] = newest.c.newest
-        query = _select(columns).select_from(TASKS.join(newest, newest.c.task_id == TASKS.c.id))
-        return self._frame(columns, query.order_by(TASKS.c.name, newest.c.newest.desc(), TASKS.c.id.desc()))
+    def protocols(self) -> pd.DataFrame:
+        """Every protocol that was measured: a task with its version, settings and data.
+
+        Columns: task, version, settings, samples, protocol (its digest), newest (the last run's start), limited
+        (whether every run of it took only a part, by ``--limit``). By task; whole ones first, then newest first.
+        """
+        newest, limited = sa.func.max(RUNS.c.created), sa.func.min(sa.case((RUNS.c.sample_limit.is_(None), 0), else_=1))
+        columns: dict[str, sa.ColumnElement[Any]] = {"task": TASKS.c.name, "protocol": TASKS.c.digest}
+        columns |= {name: TASKS.c[name] for name in ("version", "settings", "samples")}
+        facts = (
+            sa.select(MEASUREMENTS.c.task_id, newest.label("newest"), limited.label("limited"))
+            .join(RUNS)
+            .group_by(MEASUREMENTS.c.task_id)
+            .subquery()
+        )
+        columns |= {"newest": facts.c.newest, "limited": facts.c.limited}
+        query = _select(columns).select_from(TASKS.join(facts, facts.c.task_id == TASKS.c.id))
+        frame = self._frame(columns, query.order_by(TASKS.c.name, facts.c.limited, facts.c.newest.desc(), TASKS.c.id))
+        return frame.astype({"limited": bool})
 
     def results(
         self,
         *,
         task: str | None = None,
+        protocol: str | None = None,
         metric: str | None = None,
         slice: str | None = None,
         model: str | None = None,
         run: str | None = None,
         latest: bool = True,
     ) -> pd.DataFrame:
-        """Results as a frame of `RESULT_COLUMNS`, one row a number, by task, model, run, metric and slice.
+        """Results as a frame of `RESULT_COLUMNS`, one row a number, by task, model and run, in each run's own order.
 
-        `latest` keeps one run for each (model, task): the newest complete one over all samples, else the newest
-        complete one over a part (``--limit``), else the newest of the others. With `run` it means nothing: that
-        run alone is given. Undefined numbers are NaN.
+        Numbers of one `protocol` (see `protocols`) may be compared. `latest` keeps one run for each (model, protocol):
+        the newest complete one, or the newest where none is complete. With `run` it means nothing: that run alone is
+        given. Undefined numbers are NaN.
         """
         query = _select(RESULT_COLUMNS).select_from(
             RESULTS.join(MEASUREMENTS).join(RUNS).join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id).join(
@@ -165,10 +176,10 @@ class Store:
             )
         )  # fmt: skip
         if run is None and latest:
-            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements(task)))
-        given = {"task": task, "metric": metric, "slice": slice, "model": model, "run": run}
+            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements()))
+        given = {"task": task, "protocol": protocol, "metric": metric, "slice": slice, "model": model, "run": run}
         query = query.where(*(RESULT_COLUMNS[name] == value for name, value in given.items() if value is not None))
-        return self._frame(RESULT_COLUMNS, query.order_by(TASKS.c.name, MODELS.c.label, RUNS.c.id, RESULTS.c.id))
+        return self._frame(RESULT_COLUMNS, query.order_by(TASKS.c.name, MODELS.c.name, RUNS.c.id, RESULTS.c.id))
 
     def _frame(self, columns: Mapping[str, sa.ColumnElement[Any]], query: sa.Select[Any]) -> pd.DataFrame:
         import pandas as pd
@@ -193,24 +204,11 @@ def _select(columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*(column.label(name) for name, column in columns.items()))
 
 
-def _latest_measurements(task: str | None) -> sa.Select[tuple[int]]:
-    """Ids of the one measurement for each (model label, task name) that the board shows."""
-    best_first = (
-        sa.case((RUNS.c.status == "complete", 0), else_=1),
-        sa.case((RUNS.c.sample_limit.is_(None), 0), else_=1),
-        RUNS.c.created.desc(),
-        RUNS.c.id.desc(),
-    )
-    place = sa.func.row_number().over(partition_by=(MODELS.c.label, TASKS.c.name), order_by=best_first)
-    ranked = (
-        sa.select(MEASUREMENTS.c.id, place.label("place"))
-        .join_from(MEASUREMENTS, RUNS)
-        .join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id)
-        .join(TASKS, TASKS.c.id == MEASUREMENTS.c.task_id)
-    )
-    if task is not None:
-        ranked = ranked.where(TASKS.c.name == task)
-    places = ranked.subquery()
+def _latest_measurements() -> sa.Select[tuple[int]]:
+    """Ids of the one measurement for each (model's name, protocol) that the board shows."""
+    best_first = (sa.case((RUNS.c.status == "complete", 0), else_=1), RUNS.c.created.desc(), RUNS.c.id.desc())
+    place = sa.func.row_number().over(partition_by=(MODELS.c.name, MEASUREMENTS.c.task_id), order_by=best_first)
+    places = sa.select(MEASUREMENTS.c.id, place.label("place")).join(RUNS).join(MODELS).subquery()
     return sa.select(places.c.id).where(places.c.place == 1)
 
 
@@ -223,7 +221,7 @@ def _insert_run(
 ) -> None:
     connection.execute(sa.delete(RUNS).where(RUNS.c.id == head["id"]))
     connection.execute(sa.insert(RUNS), head)
-    model_ids = {label: _same_or_new(connection, MODELS, row) for label, row in models.items()}
+    model_ids = {name: _same_or_new(connection, MODELS, row) for name, row in models.items()}
     task_ids = {name: _same_or_new(connection, TASKS, row) for name, row in tasks.items()}
     rows: list[dict[str, Any]] = []
     for (model, task), (timing, numbers) in measurements.items():
@@ -256,18 +254,16 @@ def _run_row(run: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 def _model_rows(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Models by what they are called in results: their label, or else their spec."""
-    rows = (
-        {"label": model.get("label") or model["spec"], "settings": dict(model.get("settings") or {})}
-        | {name: model[name] for name in ("name", "spec", "fingerprint", "control")}
-        for model in run["models"]
-    )
-    return {row["label"]: row for row in rows}
+    names = ("name", "spec", "fingerprint", "control", "settings")
+    return {model["name"]: {name: model[name] for name in names} for model in run["models"]}
 
 
 def _task_rows(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    names = ("name", "version", "settings", "notes", "metrics")
-    return {task["name"]: {name: task[name] for name in names} for task in run["tasks"]}
+    return {
+        task["name"]: {name: task[name] for name in ("name", "version", "settings", "samples")}
+        | {"data": task["digest"]}
+        for task in run["tasks"]
+    }
 
 
 def _measurement_rows(

@@ -41,7 +41,13 @@ RUN: dict[str, Any] = {
     "versions": {"audiometry": "0.1.0"},
     "hardware": {"cpu": "two cores"},
     "models": [
-        {"name": "whisper", "spec": "whisper:beam=1", "fingerprint": "w1", "control": False, "settings": {"beam": "1"}},
+        {
+            "name": "whisper:beam=1",
+            "spec": "whisper:beam=1",
+            "fingerprint": "w1",
+            "control": False,
+            "settings": {"beam": "1"},
+        },
         {"name": "oracle", "spec": "oracle", "fingerprint": "o1", "control": True, "settings": {}},
     ],
     "tasks": [
@@ -51,6 +57,8 @@ RUN: dict[str, Any] = {
             "settings": {"normaliser": "whisper-english-1"},
             "notes": ["these speakers only"],
             "metrics": [{"name": "wer", "unit": "fraction", "direction": "lower"}],
+            "samples": 540,
+            "digest": "d1",
         }
     ],
     "timings": [
@@ -117,8 +125,12 @@ def test_what_goes_in_comes_out(store: Store) -> None:
         "created": datetime(2026, 11, 22, 15, 55, 1, tzinfo=UTC), "folder": "/evidence/run",
         "finished": datetime(2026, 11, 22, 15, 55, 1, 250_000, tzinfo=UTC),
     }  # fmt: skip
-    (task,) = store.tasks().to_dict("records")
-    assert {name: task[name] for name in RUN["tasks"][0]} == RUN["tasks"][0]
+    (protocol,) = store.protocols().to_dict("records")
+    assert protocol == {
+        "task": "wer-asterisk-en", "version": "1", "settings": {"normaliser": "whisper-english-1"}, "samples": 540,
+        "newest": datetime(2026, 11, 22, 15, 55, 1, tzinfo=UTC), "limited": False,
+        "protocol": store.results()["protocol"][0],
+    }  # fmt: skip
     frame = store.results(metric="wer", slice="all").set_index("model")
     assert frame.loc["whisper:beam=1", "rtfx"] == 15.0
     assert frame["rtfx"].isna()["oracle"]
@@ -149,12 +161,6 @@ def test_models_and_tasks_are_kept_once(store: Store, url: str) -> None:
     assert counts == {"models": 2, "tasks": 1}
 
 
-def test_a_label_names_the_model(store: Store) -> None:
-    models = [RUN["models"][0] | {"label": "mine"}]
-    store.add_run(document(models=models, timings=[]), [result(model="mine")], "/a")
-    assert list(store.results()["model"]) == ["mine"]
-
-
 @pytest.mark.parametrize(
     ("first", "second", "shown"),
     [
@@ -162,12 +168,10 @@ def test_a_label_names_the_model(store: Store) -> None:
         ({"created": "2026-11-23T00:00:00+00:00"}, {}, "first"),
         ({}, {"created": "2026-11-23T00:00:00+00:00", "status": "partial"}, "first"),
         ({}, {"created": "2026-11-23T00:00:00+00:00", "status": "too many failures"}, "first"),
-        ({}, {"created": "2026-11-23T00:00:00+00:00", "limit": 10}, "first"),
-        ({"limit": 10}, {"created": "2026-11-23T00:00:00+00:00", "status": "partial"}, "first"),
         ({"status": "partial"}, {"created": "2026-11-23T00:00:00+00:00", "status": "partial"}, "second"),
     ],
 )
-def test_latest_is_the_newest_complete_run_over_all_samples(
+def test_latest_is_the_newest_complete_run(
     store: Store, first: dict[str, Any], second: dict[str, Any], shown: str
 ) -> None:
     store.add_run(document(id="first", **first), RESULTS, "/a")
@@ -176,6 +180,27 @@ def test_latest_is_the_newest_complete_run_over_all_samples(
     assert set(store.results(task="wer-asterisk-en", model="oracle")["run"]) == {shown}
     assert len(store.results(latest=False)) == 2 * len(RESULTS)
     assert set(store.results(run="first")["run"]) == {"first"}
+
+
+@pytest.mark.parametrize("changes", [{"version": "2"}, {"settings": {"normaliser": "basic-1"}}, {"digest": "d2"}])
+def test_another_version_setting_or_data_is_another_protocol(store: Store, changes: dict[str, Any]) -> None:
+    store.add_run(RUN, RESULTS, "/a")
+    later = {"id": "later", "created": "2026-11-23T00:00:00+00:00"}
+    store.add_run(document(tasks=[RUN["tasks"][0] | changes], **later), RESULTS[:1], "/b")
+    protocols = store.protocols()
+    assert len(protocols) == 2
+    found = [set(store.results(protocol=protocol)["run"]) for protocol in protocols["protocol"]]
+    assert found == [{"later"}, {RUN["id"]}]
+    assert set(store.results(model="whisper:beam=1")["run"]) == {"later", RUN["id"]}
+
+
+def test_a_part_of_the_samples_stands_after_the_whole(store: Store) -> None:
+    store.add_run(RUN, RESULTS, "/a")
+    part = RUN["tasks"][0] | {"digest": "d2", "samples": 10}
+    store.add_run(document(id="part", limit=10, tasks=[part], created="2026-11-23T00:00:00+00:00"), RESULTS, "/b")
+    protocols = store.protocols()
+    assert list(protocols["samples"]) == [540, 10]
+    assert list(protocols["limited"]) == [False, True]
 
 
 def test_latest_goes_by_model(store: Store) -> None:
@@ -191,7 +216,7 @@ def test_an_empty_store_gives_empty_frames(store: Store) -> None:
     assert list(store.results().columns) == list(RESULT_COLUMNS)
     assert store.results().empty
     assert store.runs().empty
-    assert store.tasks().empty
+    assert store.protocols().empty
     with pytest.raises(StoreError, match="has no run 'nope'"):
         store.run("nope")
 
@@ -210,6 +235,7 @@ def test_a_number_that_is_not_one_is_undefined(store: Store) -> None:
         ({"created": "yesterday"}, "yesterday"),
         ({"created": "2026-11-22T15:55:01"}, "a time has no zone"),
         ({"models": [{"spec": "whisper:beam=1"}]}, "it lacks 'name'"),
+        ({"models": [RUN["models"][0] | {"name": "another"}]}, "does not name"),
         ({"models": []}, "does not name"),
         ({"tasks": []}, "does not name"),
         ({"models": None}, "malformed"),
@@ -489,7 +515,7 @@ def test_processes_that_open_and_write_a_new_store_at_once(url: str) -> None:
     with Store.open(url) as store:
         assert len(store.runs()) == 40
         assert len(store.results(latest=False)) == 40 * len(RESULTS)
-        assert len(store.tasks()) == 1
+        assert len(store.protocols()) == 1
 
 
 def test_importing_the_package_loads_no_database() -> None:

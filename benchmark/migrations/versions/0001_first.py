@@ -30,7 +30,6 @@ def upgrade() -> None:
     op.create_table(
         "models",
         sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("label", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("spec", sa.Text, nullable=False),
         sa.Column("fingerprint", sa.Text, nullable=False),
@@ -40,15 +39,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_models"),
         sa.UniqueConstraint("digest", name="uq_models_digest"),
     )
-    op.create_index("ix_models_label", "models", ["label"])
+    op.create_index("ix_models_name", "models", ["name"])
     op.create_table(
         "tasks",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("settings", sa.JSON, nullable=False),
-        sa.Column("notes", sa.JSON, nullable=False),
-        sa.Column("metrics", sa.JSON, nullable=False),
+        sa.Column("data", sa.Text, nullable=False),
+        sa.Column("samples", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tasks"),
         sa.UniqueConstraint("digest", name="uq_tasks_digest"),
