@@ -12,12 +12,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points, version
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated
 
 import typer
 
 from audiometry.benchmark import cli_data, cli_list, cli_run
-from audiometry.benchmark.errors import AudiometryError, UserError
+from audiometry.benchmark.errors import AudiometryError, PluginError, UserError
 
 __all__ = ["build", "main"]
 
@@ -55,8 +56,19 @@ def build() -> typer.Typer:
     for module in (cli_run, cli_list, cli_data):
         module.register(app)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        importlib.import_module(point.value).register(app)
+        try:
+            importlib.import_module(point.value).register(app)
+        except Exception as error:  # a stranger's module may raise anything; it is told when its command is used
+            _register_broken(app, point, error)
     return app
+
+
+def _register_broken(app: typer.Typer, point: EntryPoint, error: Exception) -> None:
+    problem = f"command {point.name!r} ({point.value}) failed to import: {type(error).__name__}: {error}"
+
+    @app.command(point.name, help="(failed to import)", context_settings={"ignore_unknown_options": True})
+    def broken(_words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+        raise PluginError(problem) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,9 @@
 """A pool of Ray actors for one model: hand-out, failures, retries.
 
-A batch goes to whichever worker is free. A worker that dies or hangs is replaced, and its batches are halved and
-asked again, so that a poisonous sample ends alone and is marked; its batch-mates are not lost.
+A batch goes to whichever worker is free. When a worker dies or hangs, every batch it held is a suspect, since it is not
+known which was being asked. A suspect is asked again on a worker of its own; if that dies too, it is halved, and a
+single sample that took its worker along `DEATHS` times is marked. So a poisonous sample costs only itself, and a
+worker killed from outside costs nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -24,14 +26,20 @@ Actor = ray.remote(Evaluator)
 IN_FLIGHT = 2
 """Batches handed to one worker at a time: it decodes the second while the model is at the first."""
 
+DEATHS = 3
+"""How often a sample must take a worker along, alone, before it is blamed."""
 
-@dataclass
-class _Flight:
-    """A batch at a worker. `left` counts down from the first moment it was at the head of its worker's queue."""
+LOADS = 3
+"""How often in a row workers may die while the model loads before the model is given up."""
 
-    worker: _Worker
+
+@dataclass(frozen=True)
+class _Job:
+    """A batch to ask. A suspect has been at a worker that died or hung."""
+
     batch: Batch
-    deadline: float | None = None
+    suspect: bool = False
+    deaths: int = 0
 
 
 @dataclass
@@ -40,6 +48,16 @@ class _Worker:
     loading: Any
     facts: ModelFacts | None = None
     flights: int = 0
+    has_suspect: bool = False
+
+
+@dataclass
+class _Flight:
+    """A job at a worker; its clock starts when it is first in the worker's queue."""
+
+    worker: _Worker
+    job: _Job
+    deadline: float | None = None
 
 
 class Pool:
@@ -57,7 +75,8 @@ class Pool:
     ) -> None:
         self.model = model
         self.facts: ModelFacts | None = None
-        self.waiting: deque[Batch] = deque(batches)
+        self._waiting: deque[_Job] = deque(_Job(batch) for batch in batches)
+        self._suspects: deque[_Job] = deque()
         self._tasks = tasks
         self._timeout = sample_timeout
         self._limit = max(1, min(workers, len(batches)))
@@ -65,43 +84,54 @@ class Pool:
         self._workers: list[_Worker] = []
         self._flights: dict[Any, _Flight] = {}
         self._failed: list[Row] = []
+        self._bad_loads = 0
 
     @property
     def done(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        return not self.waiting and not self._flights and not self._failed
+        return not (self._waiting or self._suspects or self._flights or self._failed)
 
     def refs(self) -> list[Any]:
         """The Ray references whose completion this pool is waiting for."""
-        return [w.loading for w in self._workers if w.facts is None] + list(self._flights)
+        return [worker.loading for worker in self._workers if worker.facts is None] + list(self._flights)
 
     def fill(self) -> None:
         """Start workers up to the limit, and hand batches to those that have room."""
-        while self.waiting and len(self._workers) < min(self._limit, len(self.waiting) + self._busy()):
+        work = len(self._waiting) + len(self._suspects) + sum(1 for worker in self._workers if worker.flights)
+        while len(self._workers) < min(self._limit, work):
             actor = self._start()
             self._workers.append(_Worker(actor, actor.load.remote()))
-        for depth in range(1, IN_FLIGHT + 1):
+        for depth in range(IN_FLIGHT):
             for worker in self._workers:
-                if self.waiting and worker.facts is not None and worker.flights < depth:
-                    self._hand(worker)
+                if worker.facts is None or worker.flights > depth or worker.has_suspect:
+                    continue
+                if self._waiting:
+                    self._hand(worker, self._waiting.popleft())
+                elif self._suspects and not worker.flights:
+                    self._hand(worker, self._suspects.popleft())
 
     def collect(self, ready: set[Any]) -> list[Row]:
         """Rows of the batches whose references are in `ready`; failures are turned into retries or marked rows."""
         rows: list[Row] = []
-        for worker in [w for w in self._workers if w.facts is None and w.loading in ready]:
+        for worker in [worker for worker in self._workers if worker.facts is None and worker.loading in ready]:
             self._loaded(worker)
         for ref in [ref for ref in self._flights if ref in ready]:
-            flight = self._flights.pop(ref, None)
-            if flight is None:  # its worker was just found dead, and the batch is waiting again
+            flight = self._flights.get(ref)
+            if flight is None:  # its worker was just found dead, and the batch waits again
                 continue
-            flight.worker.flights -= 1
             try:
                 rows.extend(ray.get(ref))
             except ray.exceptions.RayActorError as error:
                 self._lost(flight, "error", f"the worker died: {_first_line(error)}")
             else:
+                del self._flights[ref]
+                flight.worker.flights -= 1
+                flight.worker.has_suspect = False
                 self._head(flight.worker)
-        self._expire()
+        now = time.monotonic()
+        for flight in [f for f in self._flights.values() if f.deadline is not None and now > f.deadline]:
+            if flight in self._flights.values():
+                self._lost(flight, "timeout", f"no answer within {self._timeout:g} s")
         failed, self._failed = self._failed, []
         return rows + failed
 
@@ -111,62 +141,59 @@ class Pool:
             ray.kill(worker.actor)
         self._workers = []
 
-    def _busy(self) -> int:
-        return sum(1 for worker in self._workers if worker.flights)
-
-    def _hand(self, worker: _Worker) -> None:
-        batch = self.waiting.popleft()
-        ref = worker.actor.evaluate.remote(batch)
+    def _hand(self, worker: _Worker, job: _Job) -> None:
+        ref = worker.actor.evaluate.remote(job.batch)
         worker.flights += 1
-        self._flights[ref] = _Flight(worker, batch)
+        worker.has_suspect = job.suspect
+        self._flights[ref] = _Flight(worker, job)
         self._head(worker)
 
     def _head(self, worker: _Worker) -> None:
         """Start the clock of the first batch in a worker's queue; those behind it are not yet being asked."""
         first = next((flight for flight in self._flights.values() if flight.worker is worker), None)
         if first is not None and first.deadline is None:
-            first.deadline = time.monotonic() + self._timeout * len(first.batch.items)
+            first.deadline = time.monotonic() + self._timeout * len(first.job.batch.items)
 
     def _loaded(self, worker: _Worker) -> None:
         try:
             facts: ModelFacts = ray.get(worker.loading)
+            deadly = False
         except ray.exceptions.RayActorError as error:
-            facts = ModelFacts(error=f"the worker died while the model loaded: {_first_line(error)}")
+            facts, deadly = ModelFacts(error=f"the worker died while loading: {_first_line(error)}"), True
         if facts.error is None:
-            worker.facts = facts
-            self.facts = facts
+            worker.facts = self.facts = facts
+            self._bad_loads = 0
             return
         self._drop(worker)
-        if self.facts is None:  # it never loaded anywhere: nothing will come of trying again
-            self.facts = facts
-        if self.facts.error is not None or not self._workers:
-            while self.waiting:
-                self._mark(self.waiting.popleft(), "error", f"the model did not load: {facts.error}")
+        self._bad_loads += 1
+        never = self.facts is None or self.facts.error is not None
+        if (never and not deadly) or (self._bad_loads >= LOADS and not any(w.facts for w in self._workers)):
+            self.facts = facts if never else self.facts
+            for job in [*self._waiting, *self._suspects]:
+                self._mark(job.batch, "error", f"the model did not load: {facts.error}")
+            self._waiting.clear()
+            self._suspects.clear()
 
     def _lost(self, flight: _Flight, status: str, reason: str) -> None:
-        """Replace a worker, halve the batch that was at its head, and put the rest back as they were."""
-        others = [ref for ref, other in self._flights.items() if other.worker is flight.worker]
-        for ref in others:
-            self.waiting.appendleft(self._flights.pop(ref).batch)
+        """Replace a worker that died or hung, and decide what becomes of the batches that it held."""
+        held = [ref for ref, other in self._flights.items() if other.worker is flight.worker]
+        jobs = [self._flights.pop(ref).job for ref in held]
         self._drop(flight.worker)
-        items = flight.batch.items
-        if len(items) == 1:
-            self._mark(flight.batch, status, reason)
-            return
-        middle = len(items) // 2
-        self.waiting.appendleft(Batch(flight.batch.task, items[middle:]))
-        self.waiting.appendleft(Batch(flight.batch.task, items[:middle]))
-
-    def _expire(self) -> None:
-        now = time.monotonic()
-        for ref, flight in list(self._flights.items()):
-            if flight.deadline is not None and now > flight.deadline and ref in self._flights:
-                del self._flights[ref]
-                self._lost(flight, "timeout", f"no answer within {self._timeout:g} s")
+        items = flight.job.batch.items
+        if len(jobs) > 1:
+            self._suspects.extend(replace(job, suspect=True) for job in jobs)
+        elif len(items) > 1:
+            middle = len(items) // 2
+            for half in (items[:middle], items[middle:]):
+                self._suspects.append(_Job(Batch(flight.job.batch.task, half), suspect=True))
+        elif status == "timeout" or flight.job.deaths + 1 >= DEATHS:
+            self._mark(flight.job.batch, status, reason)
+        else:
+            self._suspects.append(replace(flight.job, suspect=True, deaths=flight.job.deaths + 1))
 
     def _drop(self, worker: _Worker) -> None:
         ray.kill(worker.actor)
-        self._workers = [w for w in self._workers if w is not worker]
+        self._workers = [other for other in self._workers if other is not worker]
 
     def _mark(self, batch: Batch, status: str, reason: str) -> None:
         task = self._tasks[batch.task].task

@@ -245,7 +245,8 @@ def _checked(output: Output, share: float) -> Output:
         return output
     numbers = [*([] if output.score is None else [output.score]), *output.labels.values()]
     if not all(math.isfinite(number) for number in numbers):
-        return replace(output, status="error", error="the model returned a score that is not a finite number")
+        problem = "the model returned a score that is not a finite number"
+        return Output(status="error", error=problem, timings=timings)
     said = output.text is not None and output.text.strip()
     other = output.audio is not None or output.score is not None or output.labels or output.segments
     if not said and not other and output.embedding is None:

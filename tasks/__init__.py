@@ -1,1 +1,5 @@
-"""What is measured: metrics, corpora and one file per task family."""
+"""What is measured: metrics, corpora and one file per task family. Importing this registers tasks and corpora."""
+
+from audiometry.tasks import corpora, recognition
+
+__all__ = ["corpora", "recognition"]

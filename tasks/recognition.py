@@ -1,0 +1,154 @@
+"""Word error rate of speech recognisers: the `wer` task on any speech corpus.
+
+A failed sample (time-out, error) counts as if nothing had been said: every reference word is a deletion. An empty
+answer counts the same and is told apart by its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from audiometry.benchmark.errors import SettingError
+from audiometry.benchmark.registry import suite, task
+from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
+from audiometry.tasks.corpora.utterance import SpeechCorpus, open_corpus
+from audiometry.tasks.metrics import normalise
+from audiometry.tasks.metrics.transcription import (
+    EditCounts,
+    count_characters,
+    count_words,
+    match_error_rate,
+    word_error_rate,
+    word_information_lost,
+)
+
+__all__ = ["METRICS", "recognition_task", "reduce_transcripts", "score_transcript"]
+
+VERSION = "1"
+
+METRICS = (
+    Metric("wer", direction="lower", scale="log", events="errors"),
+    Metric("cer", direction="lower", scale="log", events="character_errors"),
+    Metric("mer", direction="lower", high=1.0, scale="logit", events="errors"),
+    Metric("wil", direction="lower", high=1.0, scale="logit", events="errors"),
+)
+
+FIELDS = ("hits", "substitutions", "deletions", "insertions")
+
+
+def recognition_task(corpus: SpeechCorpus, *, name: str, normaliser: str | None = None) -> Task:
+    """The word error rate task on a corpus.
+
+    `normaliser` names how texts are normalised on both sides before they are compared; by default Whisper's English
+    normaliser for English and its basic one for other languages.
+
+    Raises UnknownNameError for a normaliser that is not there.
+    """
+    chosen = normaliser or normalise.normaliser_for(corpus.language)
+    change = normalise.normaliser(chosen)
+
+    def samples() -> Iterator[Sample]:
+        for utterance in corpus.utterances():
+            yield Sample(
+                id=utterance.id,
+                request=Request("transcribe", {"input": utterance.audio}, language=utterance.language or None),
+                target=utterance.text,
+                slices=utterance.slices,
+                cluster=utterance.speaker,
+            )
+
+    def score(sample: Sample, output: Output) -> Score:
+        return score_transcript(sample, output, change)
+
+    return Task(
+        name=name,
+        version=VERSION,
+        ability="transcribe",
+        samples=samples,
+        score=score,
+        reduce=reduce_transcripts,
+        metrics=METRICS,
+        notes=corpus.notes,
+        settings={"corpus": corpus.name, "normaliser": chosen},
+    )
+
+
+def score_transcript(sample: Sample, output: Output, change: Callable[[str], str]) -> Score:
+    """Count word and character errors of one answer after `change` has normalised both sides.
+
+    What is not ``ok`` is scored as an empty hypothesis: all deletions.
+    """
+    reference = str(sample.target)
+    hypothesis = (output.text or "") if output.status == "ok" else ""
+    texts = {"reference_normalised": change(reference), "hypothesis_normalised": change(hypothesis)}
+    pair = [texts["reference_normalised"]], [texts["hypothesis_normalised"]]
+    words, characters = count_words(*pair), count_characters(*pair)
+    counts = _columns("", words) | _columns("character_", characters)
+    details = {"reference": reference, "hypothesis": hypothesis, **texts}
+    return Score(sample.id, counts, status=output.status, details=details)
+
+
+def reduce_transcripts(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
+    """WER, CER, MER and WIL of every resample: ratios of sums, shape (resamples,)."""
+    words, characters = _weighted(table, weights, ""), _weighted(table, weights, "character_")
+    return {
+        "wer": word_error_rate(words),
+        "cer": word_error_rate(characters),
+        "mer": match_error_rate(words),
+        "wil": word_information_lost(words),
+    }
+
+
+def _columns(prefix: str, counts: EditCounts) -> dict[str, float]:
+    columns = {f"{prefix}{name}": float(getattr(counts, name)[0]) for name in FIELDS}
+    return columns | {
+        f"{prefix}errors": float(counts.errors[0]),
+        f"{prefix}reference": float(counts.reference_length[0]),
+    }
+
+
+def _weighted(table: ScoreTable, weights: FloatArray, prefix: str) -> EditCounts:
+    return EditCounts(**{name: weights @ table.cluster_sums(f"{prefix}{name}") for name in FIELDS})
+
+
+def _check_path(*, corpus: str = "manifest", path: str | None = None, **_: object) -> None:
+    if corpus == "manifest" and path is None:
+        raise SettingError(
+            "task 'wer' needs a list of recordings, as in wer:path=FILE, or a corpus, as in wer:corpus=NAME"
+        )
+
+
+@task("wer", check=_check_path)
+def wer(
+    *,
+    corpus: str = "manifest",
+    path: str | None = None,
+    language: str | None = None,
+    normaliser: str | None = None,
+    name: str | None = None,
+) -> Task:
+    """Word error rate on a list of your own (path=FILE) or on a registered corpus (corpus=NAME)."""
+    _check_path(corpus=corpus, path=path)
+    given = {"path": path, "language": language}
+    opened = open_corpus(corpus, **{key: value for key, value in given.items() if value is not None})
+    return recognition_task(opened, name=name or "wer", normaliser=normaliser)
+
+
+def _register(corpus: str, summary: str) -> None:
+    def factory(*, normaliser: str | None = None) -> Task:
+        return recognition_task(open_corpus(corpus), name=f"wer-{corpus}", normaliser=normaliser)
+
+    factory.__doc__ = summary
+    task(f"wer-{corpus}")(factory)
+
+
+for _language in ("en", "es", "fr", "it", "ru"):
+    _register(f"asterisk-{_language}", f"Word error rate on human prompts in {_language!r}, 16 kHz, one speaker.")
+    _register(f"asterisk-{_language}-telephone", f"The same prompts in {_language!r} as 8 kHz telephone speech.")
+_register("synthetic-en", "Word error rate on English sentences spoken by a packaged synthesiser.")
+
+
+@suite("core")
+def core() -> tuple[str, ...]:
+    """The tasks that run everywhere on human speech."""
+    return ("wer-asterisk-en",)

@@ -1,0 +1,147 @@
+"""A plug-in file for the engine's tests: a tiny task without sound, and models that misbehave when told to."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from audiometry.benchmark.registry import model, task
+from audiometry.benchmark.types import Metric, Output, Request, Sample, Score, Task
+
+
+def _samples(count):
+    for i in range(count):
+        yield Sample(
+            id=f"s{i:03d}",
+            request=Request("respond", text=f"word{i:03d}"),
+            target=f"word{i:03d}",
+            slices={"parity": "even" if i % 2 == 0 else "odd", "every": "one"},
+            cluster=f"c{i // 2}",
+        )
+
+
+def _score(sample, output):
+    return Score(
+        sample.id,
+        {"wrong": float(output.text != sample.target), "asked": 1.0},
+        status=output.status,
+        details={"said": output.text or ""},
+    )
+
+
+def _reduce(table, weights):
+    return {"error_rate": (weights @ table.cluster_sums("wrong")) / (weights @ table.cluster_sums("asked"))}
+
+
+@task("echo")
+def echo(*, count: int = 20) -> Task:
+    """Say the text again."""
+    return Task(
+        name="echo", version="1", ability="respond", samples=lambda: _samples(count), score=_score, reduce=_reduce,
+        metrics=(Metric("error_rate", high=1.0),),
+    )  # fmt: skip
+
+
+@task("unscorable")
+def unscorable() -> Task:
+    """Fail while scoring."""
+
+    def score(sample, output):
+        raise ZeroDivisionError("a fault in the task")
+
+    return Task(
+        name="unscorable", version="1", ability="respond", samples=lambda: _samples(4), score=score, reduce=_reduce,
+        metrics=(Metric("error_rate"),),
+    )  # fmt: skip
+
+
+class Faulty:
+    """Echo, with a fault at the sample whose text ends in `at`."""
+
+    name = "faulty"
+    abilities = frozenset({"respond"})
+    fingerprint = "faulty-1"
+    deterministic = True
+
+    def __init__(self, fault, at, once):
+        self.fault, self.at, self.once = fault, at, once
+
+    def generate(self, requests):
+        hit = any(request.text.endswith(self.at) for request in requests)
+        if hit and self.fault != "none" and not self._spent():
+            return getattr(self, f"_{self.fault}")(requests)
+        return [Output(text=request.text) for request in requests]
+
+    def _spent(self):
+        if not self.once:
+            return False
+        try:
+            Path(self.once).touch(exist_ok=False)
+        except FileExistsError:
+            return True
+        return False
+
+    def _raise(self, requests):
+        raise RuntimeError("a poisonous sample")
+
+    def _die(self, requests):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _hang(self, requests):
+        time.sleep(3600)
+
+    def _few(self, requests):
+        return [Output(text="x")] * (len(requests) - 1)
+
+    def _type(self, requests):
+        return ["text"] * len(requests)
+
+    def _nan(self, requests):
+        return [Output(text=r.text, score=float("nan") if r.text.endswith(self.at) else None) for r in requests]
+
+    def _blank(self, requests):
+        return [Output(text=" " if r.text.endswith(self.at) else r.text) for r in requests]
+
+    def close(self):
+        pass
+
+
+@model("faulty", abilities={"respond"})
+def faulty(*, fault: str = "none", at: str = "007", once: str = "", label: str = "") -> Faulty:
+    """Echo, with a fault; `label` names it in results."""
+    del label
+    return Faulty(fault, at, once)
+
+
+@model("stillborn", abilities={"respond"})
+def stillborn() -> Faulty:
+    """Fail to load."""
+    raise OSError("the weights are damaged")
+
+
+@model("slow", abilities={"respond"})
+def slow(*, seconds: float = 0.2) -> Faulty:
+    """Echo, slowly."""
+    made = Faulty("none", "", "")
+    plain = made.generate
+
+    def generate(requests):
+        time.sleep(seconds * len(requests))
+        return plain(requests)
+
+    made.generate = generate
+    return made
+
+
+@model("deaf", abilities={"transcribe"})
+def deaf() -> Faulty:
+    """Cannot respond."""
+    return Faulty("none", "", "")
+
+
+@model("parrot", abilities={"respond"}, control=True, given="other target")
+def parrot() -> Faulty:
+    """Say what was expected of another sample."""
+    made = Faulty("none", "", "")
+    made.generate = lambda requests, given: [Output(text=text) for text in given]
+    return made

@@ -1,0 +1,143 @@
+"""The way a sample goes, on real Ray, with models that misbehave."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from audiometry.benchmark.errors import AudiometryError, SettingError, UserError
+from audiometry.benchmark.evaluate import Evaluation, evaluate
+from audiometry.benchmark.plan import RunSettings
+from audiometry.benchmark.store import Store
+
+PLUGIN = str(Path(__file__).with_name("faulty.py"))
+ECHO = RunSettings(models=("faulty",), tasks=("echo",), plugins=(PLUGIN,), batch_size=4, resamples=200)
+
+pytestmark = [pytest.mark.usefixtures("ray_here", "home")]
+
+
+def run(settings: RunSettings, folder: Path) -> Evaluation:
+    return evaluate(settings, output=folder, quiet=True)
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    frame = pd.read_parquet(folder / "outputs.parquet")
+    return dict(zip(frame["sample_id"], frame["status"], strict=True))
+
+
+def test_undisturbed_run_leaves_everything(tmp_path: Path) -> None:
+    done = run(ECHO, tmp_path / "run")
+    overall = next(result for result in done.results if result.slice == "all")
+    assert (done.status, overall.value, overall.n, overall.failed) == ("complete", 0.0, 20, 0)
+    assert {path.name for path in done.folder.iterdir()} == {
+        "run.json", "results.json", "outputs.parquet", "scores.parquet",
+    }  # fmt: skip
+    document = json.loads((done.folder / "run.json").read_text())
+    assert document["models"][0]["fingerprint"] == "faulty-1"
+    assert document["versions"]["ray"]
+    assert json.loads((done.folder / "results.json").read_text())["run"] == document["fingerprint"]
+    stored = Store.open().results()
+    assert len(stored) == len(done.results)
+
+
+def test_slices_are_reported_and_twins_are_marked(tmp_path: Path) -> None:
+    done = run(ECHO, tmp_path / "run")
+    by_slice = {result.slice: result for result in done.results}
+    assert list(by_slice) == ["all", "every=one", "parity=even", "parity=odd"]
+    assert "same samples as all" in by_slice["every=one"].notes
+    assert by_slice["parity=even"].n == 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("raise", "a poisonous sample"),
+        ("few", "outputs for"),
+        ("type", "in place of an Output"),
+        ("nan", "not a finite number"),
+    ],
+)
+def test_poison_costs_only_itself(tmp_path: Path, fault: str, reason: str) -> None:
+    done = run(replace(ECHO, models=(f"faulty:fault={fault}",)), tmp_path / "run")
+    found = statuses(done.folder)
+    expected = {name: "error" if name == "s007" else "ok" for name in found}
+    assert found == expected
+    outputs = pd.read_parquet(done.folder / "outputs.parquet").set_index("sample_id")
+    assert reason in outputs.loc["s007", "error"]
+    overall = done.results[0]
+    assert (overall.failed, overall.n, overall.value) == (1, 20, 1 / 20)
+
+
+def test_a_dying_worker_is_replaced_and_the_poison_is_marked(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("faulty:fault=die",)), tmp_path / "run")
+    found = statuses(done.folder)
+    assert {name for name, status in found.items() if status == "error"} == {"s007"}
+    assert len(found) == 20
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
+    calm = run(ECHO, tmp_path / "calm")
+    once = tmp_path / "once"
+    done = run(replace(ECHO, models=(f"faulty:fault=die,once={once}",)), tmp_path / "run")
+    assert once.exists()
+    assert [result.value for result in done.results] == [result.value for result in calm.results]
+    assert set(statuses(done.folder).values()) == {"ok"}
+
+
+def test_a_hanging_sample_times_out(tmp_path: Path) -> None:
+    settings = replace(ECHO, models=("faulty:fault=hang",), sample_timeout=0.7, workers=1)
+    found = statuses(run(settings, tmp_path / "run").folder)
+    assert {name for name, status in found.items() if status == "timeout"} == {"s007"}
+    assert len(found) == 20
+
+
+def test_blank_answers_are_empty_and_not_failures(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("faulty:fault=blank",)), tmp_path / "run")
+    overall = done.results[0]
+    assert (overall.empty, overall.failed, overall.value) == (1, 0, 1 / 20)
+
+
+def test_a_model_that_does_not_load_is_told(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("stillborn", "faulty")), tmp_path / "run")
+    assert done.status == "too many failures"
+    assert "the weights are damaged" in done.problems[0]
+    outcome = {result.model: result for result in done.results if result.slice == "all"}
+    assert (outcome["stillborn"].failed, outcome["faulty"].failed) == (20, 0)
+    assert Store.open().results().empty
+
+
+def test_results_do_not_depend_on_workers_or_batches(tmp_path: Path) -> None:
+    settings = replace(ECHO, models=("faulty:fault=blank", "parrot"), limit=11, seed=5)
+    first = run(settings, tmp_path / "a").folder
+    second = run(replace(settings, workers=2, batch_size=3), tmp_path / "b").folder
+    assert (first / "results.json").read_bytes() == (second / "results.json").read_bytes()
+    columns = ["model", "sample_id", "status", "text"]
+    frames = [pd.read_parquet(folder / "outputs.parquet")[columns] for folder in (first, second)]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_controls_are_given_another_target(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("parrot",)), tmp_path / "run")
+    assert (done.results[0].value, done.results[0].control) == (1.0, True)
+
+
+def test_a_fault_in_scoring_is_not_the_models(tmp_path: Path) -> None:
+    with pytest.raises(AudiometryError, match=r"task 'unscorable' cannot score sample 's00\d'.*a fault in the task"):
+        run(replace(ECHO, tasks=("unscorable",)), tmp_path / "run")
+
+
+def test_bad_plans_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot respond, which task 'echo' asks; it can: transcribe"):
+        run(replace(ECHO, models=("deaf",)), tmp_path / "run")
+    with pytest.raises(SettingError, match="needs at least two samples"):
+        run(replace(ECHO, models=("parrot",), limit=1), tmp_path / "run")
+    with pytest.raises(SettingError, match="--limit 0 is out of range"):
+        run(replace(ECHO, limit=0), tmp_path / "run")
+    with pytest.raises(UserError, match="needs 64 CPUs and the cluster has 2"):
+        run(replace(ECHO, cpus=64), tmp_path / "run")
+    with pytest.raises(SettingError, match="two models are called 'faulty'"):
+        run(replace(ECHO, models=("faulty", "faulty:fault=none,label=faulty")), tmp_path / "run")
