@@ -179,7 +179,7 @@ def _find(place: Path, prompts: _Prompts) -> tuple[Path, Path]:
     transcripts = sorted(place.rglob(f"core-sounds-{language}.txt*"))
     if not transcripts:
         raise DataError(f"{place}: holds no core-sounds-{language}.txt or .txt.gz; {prompts.mend}")
-    folders = {file.parent for file in place.rglob(f"*{suffix}")}
+    folders = {file.parent for file in _files(place, suffix)}
     roots = sorted(folder for folder in folders if not folders.intersection(folder.parents))
     named = [root for root in roots if re.match(rf"{language}([_-]|$)", root.name)]
     chosen = named if len(roots) > 1 else roots
@@ -189,11 +189,14 @@ def _find(place: Path, prompts: _Prompts) -> tuple[Path, Path]:
     return transcripts[0], chosen[0]
 
 
+def _files(place: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in place.rglob(f"*{suffix}") if path.is_file())
+
+
 def _clips(prompts: _Prompts, place: Path, folder: Path, report: Report) -> Built:
     transcript, root = _find(place, prompts)
     texts = parse_transcript(_read_text(transcript))
-    recordings = sorted(root.rglob(f"*{prompts.suffix}"))
-    files = {path.relative_to(root).with_suffix("").as_posix(): path for path in recordings}
+    files = {path.relative_to(root).with_suffix("").as_posix(): path for path in _files(root, prompts.suffix)}
     report(f"reading {len(files)} recordings and {len(texts)} transcripts")
     clips: list[Clip] = []
     excluded: Counter[str] = Counter()

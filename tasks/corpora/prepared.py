@@ -92,15 +92,13 @@ class PreparedCorpus:
         Raises DataError where the recordings cannot be had; what was there before stays as it was.
         """
         if not self.ready():
-            corpora_folder().mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{self.name}-", dir=corpora_folder()) as scratch:
-                fresh = Path(scratch) / "new"
-                fresh.mkdir()
-                built = self.build(fresh, source, report)
-                if not built.clips:
-                    raise DataError(f"corpus {self.name!r}: no usable recording was found; {_reasons(built.excluded)}")
-                _write(fresh, self.name, built)
-                self._install(fresh, Path(scratch))
+            try:
+                self._make(source, report)
+            except OSError as error:
+                raise DataError(
+                    f"corpus {self.name!r} cannot be prepared in {self.folder}: {' '.join(str(error).split())}; "
+                    "mend this, or set AUDIOMETRY_HOME to a folder with space that you may write"
+                ) from error
         header = self._header()
         report(f"{self.name}: {_summary(header)}, in {self.folder}")
         if header["excluded"]:
@@ -163,6 +161,17 @@ class PreparedCorpus:
             raise self._damaged([clip.file for clip in changed], len(clips))
         return len(clips)
 
+    def _make(self, source: str | None, report: Report) -> None:
+        corpora_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{self.name}-", dir=corpora_folder()) as scratch:
+            fresh = Path(scratch) / "new"
+            fresh.mkdir()
+            built = self.build(fresh, source, report)
+            if not built.clips:
+                raise DataError(f"corpus {self.name!r}: no usable recording was found; {_reasons(built.excluded)}")
+            _write(fresh, self.name, built)
+            self._install(fresh, Path(scratch))
+
     def _header(self) -> dict[str, Any]:
         try:
             text = (self.folder / "corpus.json").read_text(encoding="utf-8")
@@ -199,15 +208,15 @@ class PreparedCorpus:
 
     def _install(self, fresh: Path, scratch: Path) -> None:
         """Put `fresh` in place; keep what another process put there meanwhile, if it is whole."""
-        for attempt in range(3):
-            if self.ready():
-                return
-            if self.folder.exists():
-                self.folder.rename(scratch / f"old-{attempt}")
+        attempts = 0
+        while not self.ready():
             try:
+                if self.folder.exists():
+                    self.folder.rename(scratch / f"old-{attempts}")
                 fresh.rename(self.folder)
             except OSError:
-                if attempt == 2:
+                attempts += 1
+                if attempts == 3:
                     raise
             else:
                 return
