@@ -1,0 +1,169 @@
+"""Equal error rates of thousands of resamples at once, for bootstrap intervals.
+
+A resample holds every trial of a cluster (a speaker, say) a whole number of times, its weight. Its value here is
+ASVspoof's equal error rate of the set with those repetitions, tie rule included, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audiometry.benchmark.errors import DataError
+from audiometry.benchmark.types import FloatArray, IntArray
+
+__all__ = ["resampled_attack_equal_error_rates", "resampled_equal_error_rate"]
+
+_CELLS = 1 << 20
+"""Cells of the largest intermediate array, which bounds memory whatever the number of resamples."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Trials in the order of rejection, cut into blocks of one length (the last may be shorter)."""
+
+    bona_fide: NDArray[np.bool_]
+    """(trials,)"""
+    cluster: IntArray
+    """(trials,)"""
+    block: int
+    in_block: FloatArray
+    """(clusters, 2 · blocks): each cluster's bona fide trials in each block, then its spoofed ones."""
+
+
+def resampled_equal_error_rate(
+    scores: ArrayLike, bona_fide: ArrayLike, cluster: ArrayLike, weights: ArrayLike
+) -> FloatArray:
+    """Return ASVspoof's equal error rate of every resample, shape (resamples,).
+
+    `scores`, `bona_fide` (booleans) and `cluster` (codes 0 … clusters - 1) have shape (trials,), in any order;
+    `weights` of shape (resamples, clusters) says how often each resample holds each cluster. Equal to
+    `equal_error_rate` of the repeated trials; NaN for a resample without trials of one class.
+
+    The trials are sorted once. Products of the weights with each cluster's counts in blocks of trials give the two
+    rates at block ends; only the block where they cross is then added up trial by trial.
+
+    >>> scores, bona_fide = [0.0, 1.0, 2.0, 3.0], [False, True, False, True]
+    >>> resampled_equal_error_rate(scores, bona_fide, [0, 1, 2, 3], [[1, 1, 1, 1], [2, 1, 1, 2], [0, 1, 0, 1]])
+    array([0.5       , 0.33333333,        nan])
+
+    Raises DataError for NaN scores, codes or shapes that do not fit, and weights that are not whole numbers from 0.
+    """
+    score, is_bona_fide, code, weight = _checked(scores, bona_fide, cluster, weights)
+    if len(score) == 0:
+        return np.full(len(weight), np.nan)
+    order = _ordered(score, is_bona_fide, code, weight.shape[1])
+    step = max(1, _CELLS // max(order.block, order.in_block.shape[1]))
+    value = np.empty(len(weight))
+    for start in range(0, len(weight), step):
+        value[start : start + step] = _of_resamples(order, weight[start : start + step])
+    return value
+
+
+def resampled_attack_equal_error_rates(
+    scores: ArrayLike, attack: ArrayLike, cluster: ArrayLike, weights: ArrayLike
+) -> FloatArray:
+    """Return the equal error rate of every resample for each attack, shape (attacks, resamples).
+
+    As `resampled_equal_error_rate`, with `attack` of shape (trials,) holding -1 for bona fide trials and codes
+    0 … attacks - 1 for spoofed ones. Each attack is set against all bona fide trials.
+
+    >>> resampled_attack_equal_error_rates([0.0, 1.0, 2.0], [0, -1, 1], [0, 0, 0], [[1]])
+    array([[0.],
+           [1.]])
+
+    Raises DataError as `resampled_equal_error_rate` does.
+    """
+    score, attacks, code = np.asarray(scores), np.asarray(attack), np.asarray(cluster)
+    if attacks.shape != score.shape or code.shape != score.shape:
+        raise DataError(f"scores, attacks and clusters have shapes {score.shape}, {attacks.shape}, {code.shape}")
+    rows = []
+    for kind in range(int(attacks.max(initial=-1)) + 1):
+        chosen = (attacks == -1) | (attacks == kind)
+        rows.append(resampled_equal_error_rate(score[chosen], attacks[chosen] == -1, code[chosen], weights))
+    return np.stack(rows) if rows else np.empty((0, len(np.asarray(weights))))
+
+
+def _checked(
+    scores: ArrayLike, bona_fide: ArrayLike, cluster: ArrayLike, weights: ArrayLike
+) -> tuple[FloatArray, NDArray[np.bool_], IntArray, FloatArray]:
+    score = np.asarray(scores, dtype=np.float64)
+    is_bona_fide, code = np.asarray(bona_fide, dtype=bool), np.asarray(cluster)
+    weight = np.asarray(weights, dtype=np.float64)
+    if not score.ndim == 1 or not score.shape == is_bona_fide.shape == code.shape:
+        raise DataError(f"scores, classes and clusters have shapes {score.shape}, {is_bona_fide.shape}, {code.shape}")
+    if np.isnan(score).any():
+        raise DataError(f"{int(np.isnan(score).sum())} scores are NaN; a failed trial needs a stated score")
+    if weight.ndim != 2:
+        raise DataError(f"weights have shape {weight.shape}; give (resamples, clusters)")
+    if len(code) and not (code.dtype.kind in "iu" and code.min() >= 0 and code.max() < weight.shape[1]):
+        raise DataError(f"cluster codes must be whole numbers from 0 to {weight.shape[1] - 1}")
+    return score, is_bona_fide, code.astype(np.int64), weight
+
+
+def _ordered(score: FloatArray, is_bona_fide: NDArray[np.bool_], code: IntArray, clusters: int) -> _Order:
+    order = np.lexsort((~is_bona_fide, score))
+    trials = len(order)
+    # costs balance where a product over all clusters and a gather over one block take about as long
+    blocks = int(np.clip(math.sqrt(64 * trials / max(clusters, 1)), 8, 1024))
+    block = max(1, math.ceil(trials / blocks))
+    is_bona_fide, code = is_bona_fide[order], code[order]
+    blocks = math.ceil(trials / block)
+    column = np.arange(trials) // block + np.where(is_bona_fide, 0, blocks)
+    in_block = np.bincount(code * 2 * blocks + column, minlength=clusters * 2 * blocks)
+    return _Order(is_bona_fide, code, block, in_block.reshape(clusters, 2 * blocks).astype(np.float64))
+
+
+def _of_resamples(order: _Order, weights: FloatArray) -> FloatArray:
+    """Equal error rates of some resamples; weights of shape (resamples, clusters)."""
+    if not (weights.min() >= 0 and weights.max() < np.inf and np.array_equal(weights, np.rint(weights))):
+        raise DataError("weights must be whole numbers from 0: how often a resample holds each cluster")
+    value = np.full(len(weights), np.nan)
+    bona_fide, spoof = (np.cumsum(part, axis=1) for part in np.hsplit(weights @ order.in_block, 2))
+    both = np.flatnonzero((bona_fide[:, -1] > 0) & (spoof[:, -1] > 0))
+    if len(both) == 0:
+        return value
+    bona_fide, spoof, rows = bona_fide[both], spoof[both], np.arange(len(both))
+    totals = bona_fide[:, -1], spoof[:, -1]
+    crossing = np.argmax(_gap(bona_fide.T, spoof.T, totals) >= 0, axis=0)
+    start = [np.where(crossing > 0, part[rows, crossing - 1], 0.0) for part in (bona_fide, spoof)]
+    # the last block may be shorter: the repeats of its last trial lie behind the crossing
+    trial = np.minimum(crossing[:, None] * order.block + np.arange(order.block), len(order.cluster) - 1)
+    weight, is_bona_fide = weights[both[:, None], order.cluster[trial]], order.bona_fide[trial]
+    bona_fide = np.cumsum(np.where(is_bona_fide, weight, 0), axis=1) + start[0][:, None]
+    spoof = np.cumsum(np.where(is_bona_fide, 0, weight), axis=1) + start[1][:, None]
+    at = np.argmax(_gap(bona_fide.T, spoof.T, totals) >= 0, axis=0)
+    value[both] = _within_trial(bona_fide[rows, at], spoof[rows, at], weight[rows, at], is_bona_fide[rows, at], totals)
+    return value
+
+
+def _gap(bona_fide: FloatArray, spoof: FloatArray, totals: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Miss rate less false alarm rate after rejecting so many; totals run along the last axis."""
+    return np.asarray(bona_fide / totals[0] - (totals[1] - spoof) / totals[1])
+
+
+def _within_trial(
+    bona_fide: FloatArray,
+    spoof: FloatArray,
+    weight: FloatArray,
+    is_bona_fide: NDArray[np.bool_],
+    totals: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """Step through the repetitions of the one trial in which the rates cross, given the counts after all of them."""
+    miss_step, spoof_step = is_bona_fide.astype(np.float64), (~is_bona_fide).astype(np.float64)
+    bona_fide, spoof = bona_fide - weight * miss_step, spoof - weight * spoof_step
+
+    def gap(repetitions: FloatArray) -> FloatArray:
+        return _gap(bona_fide + repetitions * miss_step, spoof + repetitions * spoof_step, totals)
+
+    slope = miss_step / totals[0] + spoof_step / totals[1]
+    after = np.clip(np.ceil(-gap(np.zeros_like(weight)) / slope) - 1, 1, weight)
+    for _ in range(2):  # the estimate is one low, or exact, or rounding made it two low
+        after = np.where(gap(after) < 0, np.minimum(after + 1, weight), after)
+    at = np.where(np.abs(gap(after - 1)) <= np.abs(gap(after)), after - 1, after)
+    miss_rate = (bona_fide + at * miss_step) / totals[0]
+    false_alarm_rate = (totals[1] - (spoof + at * spoof_step)) / totals[1]
+    return np.asarray((miss_rate + false_alarm_rate) / 2)
