@@ -176,7 +176,7 @@ class Store:
             )
         )  # fmt: skip
         if run is None and latest:
-            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements()))
+            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements(task, protocol)))
         given = {"task": task, "protocol": protocol, "metric": metric, "slice": slice, "model": model, "run": run}
         query = query.where(*(RESULT_COLUMNS[name] == value for name, value in given.items() if value is not None))
         return self._frame(RESULT_COLUMNS, query.order_by(TASKS.c.name, MODELS.c.name, RUNS.c.id, RESULTS.c.id))
@@ -204,11 +204,15 @@ def _select(columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*(column.label(name) for name, column in columns.items()))
 
 
-def _latest_measurements() -> sa.Select[tuple[int]]:
+def _latest_measurements(task: str | None, protocol: str | None) -> sa.Select[tuple[int]]:
     """Ids of the one measurement for each (model's name, protocol) that the board shows."""
     best_first = (sa.case((RUNS.c.status == "complete", 0), else_=1), RUNS.c.created.desc(), RUNS.c.id.desc())
     place = sa.func.row_number().over(partition_by=(MODELS.c.name, MEASUREMENTS.c.task_id), order_by=best_first)
-    places = sa.select(MEASUREMENTS.c.id, place.label("place")).join(RUNS).join(MODELS).subquery()
+    joined = sa.select(MEASUREMENTS.c.id, place.label("place")).join(RUNS).join(MODELS)
+    wanted = sa.select(TASKS.c.id)
+    wanted = wanted.where(TASKS.c.name == task) if task is not None else wanted
+    wanted = wanted.where(TASKS.c.digest == protocol) if protocol is not None else wanted
+    places = joined.where(MEASUREMENTS.c.task_id.in_(wanted)).subquery()
     return sa.select(places.c.id).where(places.c.place == 1)
 
 
