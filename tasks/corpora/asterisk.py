@@ -142,8 +142,8 @@ class _Prompts:
             if source is None:
                 packages = apt_download(self.packages, Path(scratch), report, self.mend)
             else:
-                packages = _packages_in(Path(source).expanduser(), self)
-            place = Path(scratch) / "unpacked" if packages else Path(source or "").expanduser()
+                packages = _packages_in(Path(source), self)
+            place = Path(scratch) / "unpacked" if packages else Path(source or "")
             for package in packages.values():
                 report(f"unpacking {package.name}")
                 unpack_deb(package, lambda path: path if _is_wanted(path, self.suffix) else None, place)

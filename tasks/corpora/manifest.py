@@ -35,7 +35,10 @@ Rows = Iterator[tuple[int, Row]]
 @corpus("manifest", language="as listed", licence="as its owner states")
 def manifest(*, path: str, language: str = "") -> ManifestCorpus:
     """Your own recordings: path=FILE, a JSONL, CSV, TSV or Parquet list of audio, text and what becomes slices."""
-    return ManifestCorpus(Path(path).expanduser(), language)
+    try:
+        return ManifestCorpus(Path(path).expanduser(), language)
+    except RuntimeError as error:
+        raise DataError(f"manifest {path}: {error}; give path=FILE in full") from None
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def test_a_recording_that_cannot_be_probed_is_left_to_the_worker(folder):
 
 
 def test_unknown_formats_and_files_are_named(folder):
+    with pytest.raises(DataError, match=r"manifest ~nobody-here/list.csv: .*; give path=FILE in full"):
+        manifest(path="~nobody-here/list.csv")
     fails(folder / "list.xlsx", r"'.xlsx' is no manifest format; use one of .jsonl, .csv, .tsv, .parquet")
     fails(folder / "list", "'no ending' is no manifest format")
     fails(folder / "list.csv", r"does not exist; give path=FILE")

@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_renamed_is_an_error(home, monkeypatch):
         raise OSError("busy")
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(DataError, match="'tiny' cannot be prepared in .*: busy; .* set AUDIOMETRY_HOME"):
+    with pytest.raises(DataError, match=r"'tiny' cannot be prepared in .*: busy; .* set AUDIOMETRY_HOME"):
         tiny().prepare(None, print)
 
 

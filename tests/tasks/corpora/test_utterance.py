@@ -1,3 +1,6 @@
+import doctest
+import importlib
+
 import pytest
 
 from audiometry.benchmark.errors import DataError, SettingError, UnknownNameError
@@ -52,3 +55,10 @@ def test_duration_buckets_sort_by_length():
     names = [duration_bucket(seconds) for seconds in (0.0, 0.999, 1.0, 2.999, 3.0, 9.999, 10.0, 1e6)]
     assert names == sorted(names)
     assert len(set(names)) == 4
+
+
+@pytest.mark.parametrize("module", ["utterance", "asterisk"])
+def test_the_examples_in_the_docstrings_run(module):
+    result = doctest.testmod(importlib.import_module(f"audiometry.tasks.corpora.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
