@@ -30,7 +30,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("ab", buffering=0)  # no buffer: what a full disk refused is not held back
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; choose another --output-path") from error
         self._synced = time.monotonic()
@@ -42,7 +42,9 @@ class Journal:
         """
         lines = "".join(json.dumps({"model": model, **asdict(row)}, allow_nan=False) + "\n" for row in rows)
         try:
-            self._file.write(lines)
+            left = memoryview(lines.encode())
+            while left:
+                left = left[self._file.write(left) or 0 :]
             if time.monotonic() - self._synced >= SYNC_SECONDS:
                 self._sync()
         except OSError as error:
@@ -55,7 +57,6 @@ class Journal:
             self._file.close()
 
     def _sync(self) -> None:
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._synced = time.monotonic()
 

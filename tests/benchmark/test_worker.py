@@ -1,0 +1,108 @@
+"""The worker without Ray: decoding, halving, checks, artefacts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiometry.benchmark import registry, worker
+from audiometry.benchmark.errors import AudiometryError
+from audiometry.benchmark.plan import Batch, Item
+from audiometry.benchmark.registry import Spec
+from audiometry.benchmark.types import Audio, Metric, Output, Request, Sample, Score, Segment, Task, Waveform
+from audiometry.benchmark.worker import Evaluator
+
+PLUGIN = str(Path(__file__).with_name("faulty.py"))
+
+
+def evaluator(model: str, task: str = "echo", **more: object) -> Evaluator:
+    made = Evaluator(registry.parse_spec(model), None, [Spec(task)], plugins=[PLUGIN], **more)  # type: ignore[arg-type]
+    assert made.load().error is None
+    return made
+
+
+def items(count: int) -> tuple[Item, ...]:
+    return tuple(
+        Item(i, Sample(f"s{i:03d}", Request("respond", text=f"word{i:03d}"), f"word{i:03d}")) for i in range(count)
+    )
+
+
+def test_rows_come_back_in_order_with_counts_and_time() -> None:
+    made = evaluator("faulty")
+    rows = made.evaluate(Batch(0, items(3)))
+    assert [(row.position, row.status, row.counts["wrong"]) for row in rows] == [(i, "ok", 0.0) for i in range(3)]
+    assert all(row.output["total_seconds"] > 0 for row in rows)
+    made.close()
+    made.close()
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("raise", "RuntimeError: a poisonous sample (faulty.py:"),
+                                               ("few", "the model returned 0 outputs for 1 requests"),
+                                               ("type", "the model returned str in place of an Output"),
+                                               ("nan", "a score that is not a finite number")])  # fmt: skip
+def test_halving_finds_the_poison(fault: str, reason: str) -> None:
+    rows = evaluator(f"faulty:fault={fault},at=005").evaluate(Batch(0, items(9)))
+    assert [row.status for row in rows] == ["error" if i == 5 else "ok" for i in range(9)]
+    assert reason in rows[5].output["error"]
+    assert rows[5].counts == {"wrong": 1.0, "asked": 1.0}
+
+
+def test_a_load_error_is_one_line() -> None:
+    made = Evaluator(Spec("stillborn"), None, [Spec("echo")], plugins=[PLUGIN])
+    assert re.fullmatch(r"OSError: the weights are damaged \(faulty\.py:\d+\)", made.load().error or "")
+
+
+def test_undecodable_sound_is_that_samples_error(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    soundfile.write(good, np.zeros(800), 16000)
+    bad.write_text("no sound")
+    batch = Batch(
+        0,
+        tuple(
+            Item(i, Sample(f"s{i}", Request("respond", {"input": Audio(str(path))}, text="x0"), "x0"))
+            for i, path in enumerate((good, bad))
+        ),
+    )
+    first, second = evaluator("faulty").evaluate(batch)
+    assert first.status == "ok"
+    assert second.status == "error"
+    assert "bad.wav: cannot be decoded" in second.output["error"]
+
+
+def test_outputs_become_columns_and_artefacts(tmp_path: Path) -> None:
+    output = Output(
+        audio=Waveform(np.zeros(160, np.float32), 16000),
+        embedding=np.arange(3, dtype=np.float32),
+        labels={"a": 0.5},
+        segments=(Segment(0.0, 1.0, "word"),),
+        score=0.25,
+        timings={"total": 1.5},
+    )
+    columns = worker.output_columns(output, str(tmp_path))
+    assert (tmp_path / columns["audio_out"]).read_bytes().startswith(b"RIFF")
+    np.testing.assert_array_equal(np.load(tmp_path / columns["embedding"]), [0, 1, 2])
+    assert columns["labels"] == {"a": 0.5}
+    assert columns["segments"] == [[0.0, 1.0, "word", None]]
+    assert worker.output_columns(output, str(tmp_path)) == columns
+    assert "audio_out" not in worker.output_columns(output, None)
+
+
+def test_counts_must_be_finite() -> None:
+    def score(sample: Sample, _: Output) -> Score:
+        return Score(sample.id, {"errors": float("nan")})
+
+    task = Task("t", "1", "respond", lambda: [], score, lambda _, w: {"m": w}, (Metric("m"),))
+    with pytest.raises(AudiometryError, match="task 't', sample 's000': count 'errors' is nan"):
+        worker.score_output(task, items(1)[0], Output())
+
+
+def test_the_workers_folder_is_the_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    evaluator("faulty", folder=str(inner), threads=3)
+    assert Path.cwd() == inner
