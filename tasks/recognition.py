@@ -12,7 +12,8 @@ from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import suite, task
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.utterance import SpeechCorpus, open_corpus
-from audiometry.tasks.metrics import normalise
+from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
+from audiometry.tasks.metrics.normalise import normaliser_for
 from audiometry.tasks.metrics.transcription import (
     EditCounts,
     count_characters,
@@ -44,8 +45,8 @@ def recognition_task(corpus: SpeechCorpus, *, name: str, normaliser: str | None 
 
     Raises UnknownNameError for a normaliser that is not there.
     """
-    chosen = normaliser or normalise.normaliser_for(corpus.language)
-    change = normalise.normaliser(chosen)
+    chosen = normaliser or normaliser_for(corpus.language)
+    change = named_normaliser(chosen)
 
     def samples() -> Iterator[Sample]:
         for utterance in corpus.utterances():

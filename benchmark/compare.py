@@ -1,0 +1,224 @@
+"""Two runs side by side, sample by sample: what changed, how surely, and where.
+
+Only like is compared with like: the same task version, settings and samples. Anything else is refused, with what
+differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiometry.benchmark import paths
+from audiometry.benchmark.errors import DataError, StoreError, UserError
+from audiometry.benchmark.registry import TASKS, load_plugin_file, parse_spec
+from audiometry.benchmark.results import score_table, slices_of
+from audiometry.benchmark.stats import Comparison, compare_tables, holm
+from audiometry.benchmark.types import FloatArray, Metric, Request, Sample, ScoreTable, Task
+from audiometry.benchmark.worker import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Changed", "Line", "Side", "compare", "open_side"]
+
+SEPARATOR = "::"
+CHANGED = 10
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model's scores in one run."""
+
+    run: str
+    model: str
+    folder: Path
+    document: Mapping[str, Any]
+
+    def task(self, name: str) -> Mapping[str, Any]:
+        """What the run's document says of a task."""
+        found: Mapping[str, Any] = next(task for task in self.document["tasks"] if task["name"] == name)
+        return found
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the run's tasks."""
+        return [task["name"] for task in self.document["tasks"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A sample whose count of errors (or value) changed: B's minus A's."""
+
+    sample_id: str
+    change: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One comparison: a task, a slice, the headline metric; B's value minus A's."""
+
+    task: str
+    slice: str
+    metric: Metric
+    n: int
+    value_a: float
+    value_b: float
+    found: Comparison
+    p_adjusted: float | None
+    """Adjusted over the slices of the task by Holm's method; None for the whole, which stands alone."""
+
+
+def open_side(text: str) -> Side:
+    """Open ``RUN`` or ``RUN::MODEL``; RUN is a run folder, or the id of a run in the default place.
+
+    Raises StoreError if there is no such run, UserError if it holds several models and none is named.
+    """
+    run, _, model = text.partition(SEPARATOR)
+    folder = next((path for path in (Path(run), paths.runs_folder() / run) if (path / "run.json").is_file()), None)
+    if folder is None:
+        raise StoreError(f"there is no run {run!r}; give a run folder, or the name of one in {paths.runs_folder()}")
+    document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    names = [line["name"] for line in document["models"]]
+    if not model and len(names) > 1:
+        raise UserError(
+            f"run {run!r} holds several models; name one, as in {run}{SEPARATOR}{names[0]} ({', '.join(names)})"
+        )
+    model = model or names[0]
+    if model not in names:
+        raise UserError(f"run {run!r} holds no model {model!r}; it holds: {', '.join(names)}")
+    return Side(run=document["id"], model=model, folder=folder, document=document)
+
+
+def compare(
+    a: Side, b: Side, *, margin: float | None = None, seed: int = 0, resamples: int = 2000
+) -> tuple[list[Line], dict[str, list[Changed]]]:
+    """Compare two sides on every task that both have, overall and per slice, by the task's headline metric.
+
+    Returns the comparisons, and for each task the samples that changed most.
+
+    Raises UserError if they share no task, or a task's version, settings or samples differ.
+    """
+    shared = [name for name in a.tasks if name in b.tasks]
+    if not shared:
+        raise UserError(f"the runs share no task: {a.run} has {', '.join(a.tasks)}; {b.run} has {', '.join(b.tasks)}")
+    lines: list[Line] = []
+    changed: dict[str, list[Changed]] = {}
+    for name in shared:
+        task = _same_task(a, b, name)
+        frames = _paired(_scores(a, name), _scores(b, name), name)
+        lines += _lines(task, frames, margin=margin, seed=seed, resamples=resamples)
+        changed[name] = _changed(task, frames)
+    return lines, changed
+
+
+def _same_task(a: Side, b: Side, name: str) -> Task:
+    """Today's task, after a check that both runs measured just that."""
+    first, second = a.task(name), b.task(name)
+    for key, what in (("version", "versions"), ("settings", "settings"), ("digest", "samples or targets")):
+        if first[key] != second[key]:
+            shown = ("", "") if key == "digest" else (f" ({first[key]})", f" ({second[key]})")
+            counts = f": {first['samples']} and {second['samples']} samples" if key == "digest" else ""
+            raise UserError(
+                f"task {name!r} cannot be compared: the runs {a.run}{shown[0]} and {b.run}{shown[1]} used different "
+                f"{what}{counts}; run both with the same task and --limit"
+            )
+    for side in (a, b):
+        for plugin in side.document["settings"].get("plugins", ()):
+            load_plugin_file(plugin)
+    task = TASKS.create(parse_spec(first["spec"]))
+    if task.version != first["version"]:
+        raise UserError(
+            f"task {name!r} is version {task.version} today and the runs are of version {first['version']}; "
+            "run both again"
+        )
+    return task
+
+
+def _scores(side: Side, task: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(side.folder / "scores.parquet")
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read the scores of run {side.run}: {error}; run it again") from error
+    chosen = frame[(frame["model"] == side.model) & (frame["task"] == task)]
+    return chosen.set_index("sample_id").sort_index()
+
+
+def _paired(first: pd.DataFrame, second: pd.DataFrame, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if not first.index.equals(second.index):
+        missing = first.index.symmetric_difference(second.index)
+        raise DataError(
+            f"task {task!r}: {len(missing)} samples are in one run only, the first {missing[0]!r}; finish both runs"
+        )
+    return first, second
+
+
+def _lines(
+    task: Task, frames: tuple[pd.DataFrame, pd.DataFrame], *, margin: float | None, seed: int, resamples: int
+) -> list[Line]:
+    metric = task.metrics[0]
+    samples = _samples(frames[0])
+    found: list[tuple[str, int, tuple[float, float], Comparison]] = []
+    for name, chosen in slices_of(samples).items():
+        tables = [_table(frame.iloc[chosen], [samples[i] for i in chosen]) for frame in frames]
+        values = tuple(_value(task, table) for table in tables)
+        comparison = compare_tables(
+            tables[0], tables[1], task.reduce, metric, seed=seed, margin=margin, resamples=resamples
+        )
+        found.append((name, len(chosen), (values[0], values[1]), comparison))
+    adjusted = holm([comparison.p for _, _, _, comparison in found[1:]])
+    return [
+        Line(task.name, name, metric, n, values[0], values[1], comparison, None if i == 0 else float(adjusted[i - 1]))
+        for i, (name, n, values, comparison) in enumerate(found)
+    ]
+
+
+def _samples(frame: pd.DataFrame) -> list[Sample]:
+    columns = [name for name in frame.columns if name.startswith("slice.")]
+    request = Request("transcribe")
+    return [
+        Sample(
+            str(sample_id), request, None, cluster=line["cluster"], stratum=line["stratum"],
+            slices={name.removeprefix("slice."): line[name] for name in columns if isinstance(line[name], str)},
+        )
+        for sample_id, line in zip(frame.index, frame.to_dict("records"), strict=True)
+    ]  # fmt: skip
+
+
+def _table(frame: pd.DataFrame, samples: Sequence[Sample]) -> ScoreTable:
+    columns = [name for name in frame.columns if name.startswith("count.")]
+    rows = [
+        Row(0, i, sample.id, "ok", {}, {name.removeprefix("count."): line[name] for name in columns})
+        for i, (sample, line) in enumerate(zip(samples, frame.to_dict("records"), strict=True))
+    ]
+    return score_table(rows, samples)
+
+
+def _value(task: Task, table: ScoreTable) -> float:
+    return float(task.reduce(table, np.ones((1, table.clusters)))[task.metrics[0].name][0])
+
+
+def _changed(task: Task, frames: tuple[pd.DataFrame, pd.DataFrame]) -> list[Changed]:
+    """The samples whose errors changed most, by the count of events where the metric names one."""
+    events = task.metrics[0].events
+    if events is not None:
+        first, second = (frame[f"count.{events}"].to_numpy(np.float64) for frame in frames)
+    else:
+        first, second = (_each(task, frame) for frame in frames)
+    change = np.nan_to_num(second - first)
+    order = np.argsort(-np.abs(change), kind="stable")[:CHANGED]
+    return [Changed(str(frames[0].index[i]), float(change[i])) for i in order if change[i] != 0]
+
+
+def _each(task: Task, frame: pd.DataFrame) -> FloatArray:
+    """The metric of every sample alone, shape (samples,)."""
+    alone = [Sample(name, Request("transcribe"), None, cluster=name) for name in map(str, frame.index)]
+    values = [_value(task, _table(frame.iloc[[i]], [sample])) for i, sample in enumerate(alone)]
+    return np.array(values, dtype=np.float64)
