@@ -108,15 +108,16 @@ def fit_affine_calibration(
     """Fit slope and offset by prior-weighted logistic regression (Brümmer et al. 2007, FoCal).
 
     Minimises ``π mean_bona_fide ln(1 + e^-z) + (1 - π) mean_spoof ln(1 + e^z)`` with ``z = slope · s + offset +
-    logit π``, plus ``regularisation / 2`` times the squared slope per standard deviation of the scores. Fit on one
-    set of trials and apply to another. Newton's method; the optimum is unique.
+    logit π``, plus ``regularisation / 2`` times the squared slope per standard deviation of the scores. The optimum
+    is unique. Fit on one set of trials and apply to another.
 
     >>> calibration = fit_affine_calibration([1.0, 3.0, 5.0], [0.0, 2.0, 4.0])
     >>> round(calibration.slope, 3), round(calibration.offset, 3)
     (0.361, -0.903)
 
-    Raises DataError for infinite scores, and for classes that no trial overlaps (the best slope is then infinite)
-    unless `regularisation` is positive; SettingError for a prior or regularisation out of range.
+    Raises DataError for infinite scores, for classes that do not overlap (the best slope is then infinite) unless
+    `regularisation` is positive, and where no optimum is found; SettingError for a prior or regularisation out of
+    range.
     """
     if not 0 < bona_fide_prior < 1:
         raise SettingError(f"bona fide prior {bona_fide_prior} is not between 0 and 1")
@@ -131,7 +132,8 @@ def fit_affine_calibration(
         raise DataError(
             "the scores separate the classes, so that no finite slope is best; set regularisation=1e-3, say"
         )
-    centre, spread = float(scores.mean()), float(scores.std()) or 1.0
+    peak = float(np.abs(scores).max()) or 1.0
+    centre, spread = peak * float((scores / peak).mean()), peak * float((scores / peak).std()) or 1.0
     bona_fide, spoof = len(trials.bona_fide), len(trials.spoof)
     sign = np.repeat([1.0, -1.0], [bona_fide, spoof])
     weight = np.repeat([bona_fide_prior / bona_fide, (1 - bona_fide_prior) / spoof], [bona_fide, spoof])
@@ -143,26 +145,23 @@ def fit_affine_calibration(
 def _logistic_regression(
     scores: FloatArray, sign: FloatArray, weight: FloatArray, shift: float, regularisation: float
 ) -> tuple[float, float]:
-    """Newton's method with halved steps on a convex loss of two parameters."""
+    """Slope and offset of the lowest loss; it is convex, and smooth enough for a trust-region Newton method."""
+    from scipy.optimize import minimize
+
     design = np.stack((scores, np.ones_like(scores)))
     penalty = np.array([regularisation, 0.0])
 
-    def loss(parameters: FloatArray) -> float:
-        margin = sign * (parameters @ design + shift)
-        return float(weight @ np.logaddexp(0, -margin) + penalty @ parameters**2 / 2)
-
-    parameters, current = np.zeros(2), math.inf
-    for _ in range(100):
+    def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         margin = sign * (parameters @ design + shift)
         wrong = np.exp(-np.logaddexp(0, margin))  # probability given to the other class
-        gradient = design @ (-weight * sign * wrong) + penalty * parameters
-        hessian = (design * (weight * wrong * (1 - wrong))) @ design.T + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while (proposed := loss(parameters - size * step)) > current and size > 1e-10:
-            size /= 2
-        parameters = parameters - size * step
-        if abs(current - proposed) <= 1e-15 * abs(proposed) or float(gradient @ step) < 1e-24:
-            break
-        current = proposed
-    return float(parameters[0]), float(parameters[1])
+        value = weight @ np.logaddexp(0, -margin) + penalty @ parameters**2 / 2
+        return float(value), design @ (-weight * sign * wrong) + penalty * parameters
+
+    def hessian(parameters: FloatArray) -> FloatArray:
+        wrong = np.exp(-np.logaddexp(0, sign * (parameters @ design + shift)))
+        return np.asarray((design * (weight * wrong * (1 - wrong))) @ design.T + np.diag(penalty))
+
+    found = minimize(loss, np.zeros(2), jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-11})
+    if not np.abs(found.jac).max() < 1e-6:  # short of `gtol` it stops where rounding hides any improvement
+        raise DataError("calibration found no optimum, for lack of precision; set regularisation=1e-3, say")
+    return float(found.x[0]), float(found.x[1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.tasks.metrics.calibration import AffineCalibration, cllr, fit_affine_calibration, min_cllr
@@ -158,6 +159,23 @@ def test_a_single_class_and_nan_are_errors(bona_fide: list[float], spoof: list[f
     for metric in (cllr, min_cllr, fit_affine_calibration):
         with pytest.raises(DataError):
             metric(bona_fide, spoof)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e12, 1e200])
+def test_affine_fit_scales_with_the_scores(scale: float) -> None:
+    bona_fide, spoof = np.array([1.0, 3.0, 5.0]), np.array([0.0, 2.0, 4.0])
+    plain, scaled = fit_affine_calibration(bona_fide, spoof), fit_affine_calibration(bona_fide * scale, spoof * scale)
+    assert scaled.slope * scale == pytest.approx(plain.slope, rel=1e-6)
+    assert scaled.offset == pytest.approx(plain.offset, rel=1e-6)
+
+
+def test_a_fit_that_stops_early_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object, **settings: object) -> object:
+        return minimize(*arguments, **{**settings, "options": {"maxiter": 1}})
+
+    monkeypatch.setattr("scipy.optimize.minimize", stopped)
+    with pytest.raises(DataError, match="no optimum"):
+        fit_affine_calibration([10.0, 30.0, 90.0], [0.0, 20.0, -40.0])
 
 
 def test_bad_settings_are_refused() -> None:
