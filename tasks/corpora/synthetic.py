@@ -5,7 +5,6 @@ Numbers on it say how a model does on that one synthetic voice; ``synthetic spee
 
 from __future__ import annotations
 
-import importlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def _speak(folder: Path, source: str | None, report: Report) -> Built:
     if source is not None:
         raise DataError("corpus 'synthetic-en' is spoken on this machine; leave out --source")
     try:
-        hibari = importlib.import_module("hibari")
+        import hibari
     except ImportError as error:
         raise DataError(
             f"corpus 'synthetic-en' needs the package hibari-tts ({error}); "
