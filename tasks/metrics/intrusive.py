@@ -20,8 +20,8 @@ from audiometry.tasks.metrics.extras import require
 __all__ = ["match_lengths", "pesq", "si_sdr", "stoi"]
 
 PESQ_SECONDS = (0.25, 20.0)
-"""P.862's code takes a quarter of a second at least, and its table of 50 utterances overflows, taking the process with
-it, on longer sound with many pauses (seen at 60 bursts in 60 s)."""
+"""P.862's code takes a quarter of a second at least. Its table holds 50 utterances, and more of them end the process
+(seen at 60 bursts in 60 s); an utterance and the pause after it last 0.2 s each at least, so 20 s cannot hold more."""
 
 STOI_SECONDS = 0.4
 """Thirty frames of 256 samples, half overlapping, at 10 kHz: what one intermediate measure needs."""

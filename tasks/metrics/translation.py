@@ -179,14 +179,14 @@ def _bleu(tokenize: str, lowercase: bool, effective_order: bool) -> Any:
     # effective order changes no count; it only silences a warning about scores of single sentences
     if tokenize not in TOKENIZERS:
         raise SettingError(f"tokeniser {tokenize!r} is not one of {', '.join(TOKENIZERS)}")
-    metrics = require("sacrebleu.metrics", "text")
-    return metrics.BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=effective_order)
+    sacrebleu = require("sacrebleu", "text")
+    return sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=effective_order)
 
 
 @lru_cache(maxsize=16)
 def _chrf(word_order: int, lowercase: bool) -> Any:
-    metrics = require("sacrebleu.metrics", "text")
-    return metrics.CHRF(char_order=CHRF_CHARACTERS, word_order=word_order, beta=CHRF_BETA, lowercase=lowercase)
+    sacrebleu = require("sacrebleu", "text")
+    return sacrebleu.CHRF(char_order=CHRF_CHARACTERS, word_order=word_order, beta=CHRF_BETA, lowercase=lowercase)
 
 
 def _signature(metric: Any, references: int) -> str:
