@@ -17,8 +17,10 @@ from audiometry.benchmark.types import FloatArray, IntArray
 
 __all__ = ["resampled_attack_equal_error_rates", "resampled_equal_error_rate"]
 
-_CELLS = 1 << 20
-"""Cells of the largest intermediate array, which bounds memory whatever the number of resamples."""
+_CELLS_IN_MEMORY = 1 << 23
+"""Cells of the largest intermediate array, whatever the number of resamples: 64 MiB."""
+_CELLS_IN_CACHE = 1 << 18
+"""Cells of the arrays that are gone through trial by trial."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def resampled_equal_error_rate(
     if len(score) == 0:
         return np.full(len(weight), np.nan)
     order = _ordered(score, is_bona_fide, code, weight.shape[1])
-    step = max(1, _CELLS // max(order.block, order.in_block.shape[1]))
+    step = max(1, _CELLS_IN_MEMORY // max(order.in_block.shape))
     value = np.empty(len(weight))
     for start in range(0, len(weight), step):
         value[start : start + step] = _of_resamples(order, weight[start : start + step])
@@ -108,7 +110,7 @@ def _ordered(score: FloatArray, is_bona_fide: NDArray[np.bool_], code: IntArray,
     order = np.lexsort((~is_bona_fide, score))
     trials = len(order)
     # costs balance where a product over all clusters and a gather over one block take about as long
-    blocks = int(np.clip(math.sqrt(64 * trials / max(clusters, 1)), 8, 1024))
+    blocks = int(np.clip(math.sqrt(512 * trials / max(clusters, 1)), 8, 1024))
     block = max(1, math.ceil(trials / blocks))
     is_bona_fide, code = is_bona_fide[order], code[order]
     blocks = math.ceil(trials / block)
@@ -127,17 +129,29 @@ def _of_resamples(order: _Order, weights: FloatArray) -> FloatArray:
     if len(both) == 0:
         return value
     bona_fide, spoof, rows = bona_fide[both], spoof[both], np.arange(len(both))
-    totals = bona_fide[:, -1], spoof[:, -1]
-    crossing = np.argmax(_gap(bona_fide.T, spoof.T, totals) >= 0, axis=0)
-    start = [np.where(crossing > 0, part[rows, crossing - 1], 0.0) for part in (bona_fide, spoof)]
+    crossing = np.argmax(_gap(bona_fide.T, spoof.T, (bona_fide[:, -1], spoof[:, -1])) >= 0, axis=0)
+    counts = np.stack([part[rows, column] for part in (bona_fide, spoof) for column in (crossing - 1, -1)])
+    counts[::2, crossing == 0] = 0
+    step = max(1, _CELLS_IN_CACHE // order.block)
+    for start in range(0, len(both), step):
+        part = slice(start, start + step)
+        value[both[part]] = _in_block(order, weights[both[part]], crossing[part], counts[:, part])
+    return value
+
+
+def _in_block(order: _Order, weights: FloatArray, crossing: IntArray, counts: FloatArray) -> FloatArray:
+    """Equal error rates, given the block where the rates cross.
+
+    `counts` of shape (4, resamples): bona fide trials before that block and in all, spoofed ones likewise.
+    """
+    rows, totals = np.arange(len(weights)), (counts[1], counts[3])
     # the last block may be shorter: the repeats of its last trial lie behind the crossing
     trial = np.minimum(crossing[:, None] * order.block + np.arange(order.block), len(order.cluster) - 1)
-    weight, is_bona_fide = weights[both[:, None], order.cluster[trial]], order.bona_fide[trial]
-    bona_fide = np.cumsum(np.where(is_bona_fide, weight, 0), axis=1) + start[0][:, None]
-    spoof = np.cumsum(np.where(is_bona_fide, 0, weight), axis=1) + start[1][:, None]
+    weight, is_bona_fide = weights[rows[:, None], order.cluster[trial]], order.bona_fide[trial]
+    bona_fide = np.cumsum(np.where(is_bona_fide, weight, 0), axis=1) + counts[0][:, None]
+    spoof = np.cumsum(np.where(is_bona_fide, 0, weight), axis=1) + counts[2][:, None]
     at = np.argmax(_gap(bona_fide.T, spoof.T, totals) >= 0, axis=0)
-    value[both] = _within_trial(bona_fide[rows, at], spoof[rows, at], weight[rows, at], is_bona_fide[rows, at], totals)
-    return value
+    return _within_trial(bona_fide[rows, at], spoof[rows, at], weight[rows, at], is_bona_fide[rows, at], totals)
 
 
 def _gap(bona_fide: FloatArray, spoof: FloatArray, totals: tuple[FloatArray, FloatArray]) -> FloatArray:

@@ -68,8 +68,9 @@ def test_large_weights_and_few_resamples_at_a_time(monkeypatch: pytest.MonkeyPat
     weights = rng.integers(0, 3000, (20, 9))
     expected = looped(scores, bona_fide, cluster, weights)
     assert np.array_equal(resampled_equal_error_rate(scores, bona_fide, cluster, weights), expected)
-    monkeypatch.setattr("audiometry.tasks.metrics.detection_resampling._CELLS", 1)
-    assert np.array_equal(resampled_equal_error_rate(scores, bona_fide, cluster, weights), expected)
+    for limit in ("_CELLS_IN_CACHE", "_CELLS_IN_MEMORY"):
+        monkeypatch.setattr(f"audiometry.tasks.metrics.detection_resampling.{limit}", 1)
+        assert np.array_equal(resampled_equal_error_rate(scores, bona_fide, cluster, weights), expected)
 
 
 def test_each_attack_against_all_bona_fide_trials() -> None:
