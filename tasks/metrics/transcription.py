@@ -177,9 +177,8 @@ def word_information_lost(counts: EditCounts) -> FloatArray:
     >>> word_information_lost(count_words(["a b c d"], ["a b"])).tolist()
     [0.5]
     """
-    hits = np.asarray(counts.hits, dtype=np.float64)
     reference, hypothesis = counts.reference_length, counts.hypothesis_length
-    kept = (hits / np.maximum(reference, 1)) * (hits / np.maximum(hypothesis, 1))
+    kept = _divide(counts.hits, reference, empty=0.0) * _divide(counts.hits, hypothesis, empty=0.0)
     return np.where((reference == 0) & (hypothesis == 0), np.nan, 1.0 - kept)
 
 
@@ -300,8 +299,8 @@ def _count(references: list[str], hypotheses: list[str]) -> EditCounts:
     return EditCounts(lengths - substitutions - deletions, substitutions, deletions, insertions)
 
 
-def _divide(above: Counts, below: Counts) -> FloatArray:
-    quotient: FloatArray = np.full(np.shape(below), np.nan)
+def _divide(above: Counts, below: Counts, *, empty: float = np.nan) -> FloatArray:
+    quotient: FloatArray = np.full(np.shape(below), empty)
     np.divide(above, below, out=quotient, where=np.asarray(below) != 0)
     return quotient
 
