@@ -16,14 +16,23 @@ from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import FloatArray, IntArray, Reduce, ScoreTable
 
 __all__ = [
+    "JACKKNIFE_GROUPS",
+    "MIN_CLUSTERS",
     "bootstrap_weights",
     "by_recording",
     "canonical",
+    "jackknife_groups",
     "jackknife_weights",
     "mean_of",
     "ratio_of_sums",
     "reduce_blocks",
+    "resampling_units",
 ]
+
+MIN_CLUSTERS = 5
+"""Below this many clusters recordings are resampled."""
+
+JACKKNIFE_GROUPS = 1000
 
 BLOCK_ENTRIES = 2_000_000
 """Weights held at once (16 MB)."""
@@ -114,26 +123,62 @@ def bootstrap_weights(strata: IntArray, resamples: int, seed: int) -> Iterator[F
 def jackknife_weights(strata: IntArray, groups: IntArray) -> Iterator[FloatArray]:
     """Blocks of weights of shape (rows, clusters): row g leaves out the clusters of group g.
 
-    `groups` of shape (clusters,) holds codes 0 … groups-1, each within one stratum. What is left of the stratum is
-    weighted up to its size, so that the strata keep their shares: those weights are not whole numbers.
+    `groups` of shape (clusters,) holds codes 0 … groups-1, each within one stratum. Where there are several strata,
+    what is left of that stratum is weighted up so that the strata keep their shares, all in whole numbers; a metric
+    is the same for a row and for a multiple of it.
 
     >>> np.concatenate(list(jackknife_weights(np.array([0, 0, 0, 1, 1]), np.arange(5))))[[0, 4]]
-    array([[0. , 1.5, 1.5, 1. , 1. ],
-           [1. , 1. , 1. , 2. , 0. ]])
+    array([[0., 3., 3., 2., 2.],
+           [1., 1., 1., 2., 0.]])
     """
     count = int(groups.max()) + 1
     rows = max(1, BLOCK_ENTRIES // len(strata))
     sizes = np.bincount(strata)
-    out = np.bincount(groups, minlength=count)
     home = np.empty(count, np.int64)
     home[groups] = strata
-    left = sizes[home] - out
-    grown = sizes[home] / np.where(left > 0, left, 1)
+    left = sizes[home] - np.bincount(groups, minlength=count)
+    if len(sizes) == 1 or not left.any():
+        inside, outside = np.ones(count), np.ones(count)
+    else:
+        inside, outside = sizes[home].astype(np.float64), left.astype(np.float64)
     for start in range(0, count, rows):
         codes = np.arange(start, min(start + rows, count))[:, None]
-        block = np.where(strata[None, :] == home[codes], grown[codes], 1.0)
+        block = np.where(strata[None, :] == home[codes], inside[codes], outside[codes])
         block[groups[None, :] == codes] = 0.0
         yield block
+
+
+def resampling_units(table: ScoreTable) -> tuple[ScoreTable, tuple[str, ...]]:
+    """The table whose clusters are resampled, canonical, and notes on it.
+
+    Below `MIN_CLUSTERS` clusters these are the recordings (samples): what is measured holds for these speakers only.
+    """
+    notes: tuple[str, ...] = ()
+    if table.clusters < MIN_CLUSTERS and table.clusters < len(table):
+        table, notes = by_recording(table), ("these speakers only",)
+    units = canonical(table)
+    if np.any(np.bincount(units.cluster_strata) == 1) and units.clusters > 1:
+        notes = (*notes, "one cluster in a stratum: its variation is not counted")
+    return units, notes
+
+
+def jackknife_groups(strata: IntArray, seed: int) -> IntArray:
+    """Code of each cluster's jackknife group, shape (clusters,).
+
+    Up to `JACKKNIFE_GROUPS` clusters each is its own group; above, clusters are dealt at random to about as many
+    groups, within strata in proportion.
+    """
+    count = len(strata)
+    if count <= JACKKNIFE_GROUPS:
+        return np.arange(count, dtype=np.int64)
+    generator = np.random.default_rng([seed, count])
+    groups = np.empty(count, np.int64)
+    first = 0
+    for stratum, size in enumerate(np.bincount(strata).tolist()):
+        parts = min(size, max(2, round(JACKKNIFE_GROUPS * size / count)))
+        groups[strata == stratum] = first + generator.permutation(size) % parts
+        first += parts
+    return groups
 
 
 def reduce_blocks(
