@@ -138,6 +138,7 @@ def test_any_text_equals_the_public_normalisers(line):
         "cat and a half", "and a half", "one and-a-half and a half", "$2 and 7 cents", "five pounds and two cents",
         "$0 50", "twenty\x00one", "\x00", "one - two", "nine'd  been-fortieth", "nineth ninth", "5 th 5 s",
         "1.2.3 hundred", "double oh seven",
+        "one point two point three hundred", "1.2345 hundred", "1.2345 thousandths",
         "he's been", "MR.JONES", "a (b) c [d] <e>", "a (b", "20,000.50%", "٣ hundred", "half past two and a half",
         "a " * 30_000, "twenty one " * 5_000, "it's 5 o'clock, Mr. Colby. " * 3_000, "x" * 50_000, "7" * 4_000,
     ],
