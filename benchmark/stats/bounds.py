@@ -147,7 +147,6 @@ def expanded_level(level: float, factor: float, freedom: float) -> float:
     >>> round(expanded_level(0.95, 1.0, 1e9), 4), round(expanded_level(0.95, 1.05, 9.0), 4)
     (0.95, 0.9825)
     """
-    from scipy.special import ndtr
-    from scipy.stats import t
+    from scipy.special import ndtr, stdtrit
 
-    return float(2 * ndtr(factor * t.ppf(0.5 + level / 2, freedom)) - 1)
+    return float(2 * ndtr(factor * stdtrit(freedom, 0.5 + level / 2)) - 1)

@@ -161,10 +161,10 @@ def _interval(found: _Measured, method: str, level: float, notes: tuple[str, ...
         notes = (*notes, f"{1 - len(defined) / len(resampled):.1%} of resamples undefined")
     factor, freedom = small_sample(found.units)
     if method == "t":
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         error, freedom = standard_error(defined, found.left_out, found.units, found.groups)
-        low, high = scaled_bounds(value, error, float(t.ppf(0.5 + level / 2, freedom)), metric)
+        low, high = scaled_bounds(value, error, float(stdtrit(freedom, 0.5 + level / 2)), metric)
     elif method == "bca":
         low, high = bca_bounds(defined, value, found.left_out, expanded_level(level, factor, freedom))
     else:

@@ -27,7 +27,7 @@ from audiometry.benchmark.stats.weights import (
 )
 from audiometry.benchmark.types import FloatArray, Metric, Reduce, ScoreTable
 
-__all__ = ["Comparison", "Verdict", "compare_tables", "holm", "paired_units", "permutation_test"]
+__all__ = ["Comparison", "Verdict", "compare_tables", "holm", "permutation_test", "shared_units"]
 
 Verdict = Literal["better", "worse", "can't tell", "practically equal"]
 
@@ -90,7 +90,7 @@ def compare_tables(
         raise SettingError(f"margin {margin} is negative; give the largest difference that does not matter, from 0")
     if len(table_a) == 0 and len(table_b) == 0:
         return Comparison(None, None, None, 1.0, "can't tell", "none", 0, ("no samples",))
-    units, other, notes = paired_units(table_a, table_b)
+    (units, other), notes = shared_units([table_a, table_b])
 
     def differences(blocks: Iterator[FloatArray]) -> FloatArray:
         return reduce_blocks(units, _difference(reduce, other, metric.name), blocks, [metric.name])[metric.name]
@@ -113,11 +113,11 @@ def compare_tables(
         return Comparison(value, None, None, 1.0, "can't tell", "none", units.clusters, notes)
     if np.ptp(defined) <= UNCHANGED * max(1.0, abs(value)):
         return _unchanged(value, units, metric, level, margin, notes)
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     error, freedom = standard_error(defined, left_out, units, groups)
-    half = float(t.ppf(0.5 + level / 2, freedom)) * error
-    p = float(2 * t.sf(abs(value) / error, freedom))
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * error
+    p = float(2 * stdtr(freedom, -abs(value) / error))
     low, high = value - half, value + half
     return Comparison(value, low, high, p, _verdict(low, high, metric, margin), "t", units.clusters, notes)
 
@@ -142,7 +142,7 @@ def permutation_test(
     0.25
     """
     check_settings(0.5, permutations)
-    units, other, _ = paired_units(table_a, table_b)
+    (units, other), _ = shared_units([table_a, table_b])
     clusters = units.clusters
     both = replace(
         units,
@@ -189,27 +189,29 @@ def holm(p_values: Sequence[float]) -> FloatArray:
     return adjusted
 
 
-def paired_units(table_a: ScoreTable, table_b: ScoreTable) -> tuple[ScoreTable, ScoreTable, tuple[str, ...]]:
-    """Both tables with the same canonical clusters, and notes, as `resampling_units` gives them for one.
+def shared_units(tables: Sequence[ScoreTable]) -> tuple[list[ScoreTable], tuple[str, ...]]:
+    """Tables of the same samples with the same canonical clusters, and notes, as `resampling_units` gives for one.
 
-    Raises DataError if the tables do not hold the same samples in the same order.
+    The order of the tables decides nothing. Raises DataError if they do not hold the same samples in the same order.
     """
-    if (
-        not np.array_equal(table_a.cluster, table_b.cluster)
-        or not np.array_equal(table_a.stratum, table_b.stratum)
-        or table_a.counts.keys() != table_b.counts.keys()
-    ):
-        raise DataError(
-            f"the tables to compare do not hold the same samples ({len(table_a)} and {len(table_b)}); "
-            "compare runs on the same task version and samples"
-        )
+    first = tables[0]
+    for table in tables[1:]:
+        if (
+            not np.array_equal(first.cluster, table.cluster)
+            or not np.array_equal(first.stratum, table.stratum)
+            or first.counts.keys() != table.counts.keys()
+        ):
+            raise DataError(
+                f"the tables to compare do not hold the same samples ({len(first)} and {len(table)}); "
+                "compare runs on the same task version and samples"
+            )
     joint = {}
-    for name, first in table_a.counts.items():
-        second = table_b.counts[name]
-        joint["sum " + name] = first + second
-        joint["difference " + name] = np.abs(first - second)
-    units, notes = resampling_units(replace(table_a, counts=joint))
-    return replace(units, counts=table_a.counts), replace(units, counts=table_b.counts), notes
+    for name in first.counts:
+        columns = np.stack([table.counts[name] for table in tables])
+        joint["sum " + name] = columns.sum(axis=0)
+        joint["squares " + name] = (columns**2).sum(axis=0)
+    units, notes = resampling_units(replace(first, counts=joint))
+    return [replace(units, counts=table.counts) for table in tables], notes
 
 
 def _difference(reduce: Reduce, other: ScoreTable, name: str) -> Reduce:

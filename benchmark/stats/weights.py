@@ -23,6 +23,7 @@ __all__ = [
     "canonical",
     "jackknife_groups",
     "jackknife_weights",
+    "lone_notes",
     "mean_of",
     "ratio_of_sums",
     "reduce_blocks",
@@ -157,9 +158,13 @@ def resampling_units(table: ScoreTable) -> tuple[ScoreTable, tuple[str, ...]]:
     if table.clusters < MIN_CLUSTERS and table.clusters < len(table):
         table, notes = by_recording(table), ("these speakers only",)
     units = canonical(table)
-    if np.any(np.bincount(units.cluster_strata) == 1) and units.clusters > 1:
-        notes = (*notes, "one cluster in a stratum: its variation is not counted")
-    return units, notes
+    return units, (*notes, *lone_notes(units))
+
+
+def lone_notes(units: ScoreTable) -> tuple[str, ...]:
+    """A note if some stratum has a single cluster, beside others: nothing tells how clusters vary there."""
+    alone = units.clusters > 1 and bool(np.any(np.bincount(units.cluster_strata) == 1))
+    return ("one cluster in a stratum: its variation is not counted",) if alone else ()
 
 
 def jackknife_groups(strata: IntArray, seed: int) -> IntArray:
