@@ -52,6 +52,7 @@ _ACROSS_WORDS = re.compile(rf"\s(?:{'|'.join(sorted(_FILLERS))})?'|'[ds] (?:been
 
 _COMMA_IN_NUMBER = re.compile(r"(\d),(\d)")
 _FULL_STOP = re.compile(r"\.([^0-9]|$)")
+_SYMBOL = re.compile(f"[{re.escape(KEPT_SYMBOLS)}]")
 _SYMBOL_BEFORE_NO_DIGIT = re.compile(r"[.$¢€£]([^0-9])")
 _PERCENT_AFTER_NO_DIGIT = re.compile(r"([^0-9])%")
 _WHITE_SPACE = re.compile(r"\s+")
@@ -59,8 +60,10 @@ _WHITE_SPACE = re.compile(r"\s+")
 _IN_NUMBERS = re.compile(rf"[\d{re.escape(KEPT_SYMBOLS)}]|\A(?:st|nd|rd|th|s)\b")
 """A word that holds such, or begins so, may be part of a number or attach itself to one ("5 th")."""
 
+_PUNCTUATION = frozenset(",.?!;:")  # after a word of plain letters these change nothing
 _MARK = "\x00"
 _REMEMBERED = 1 << 18  # words; beyond, all are forgotten, so that a worker's memory stays bounded
+_LONGEST = 64  # characters; longer words are not remembered, for the same reason
 
 
 def english_normaliser() -> Callable[[str], str]:
@@ -98,9 +101,13 @@ class _Pieces(dict[str, str]):
         self.spelling = spelling
 
     def __missing__(self, word: str) -> str:
+        stem = word[:-1]
+        plain = word[-1] in _PUNCTUATION and stem.isascii() and stem.isalpha()
+        piece = self[stem] if plain else self._make(word)
         if len(self) >= _REMEMBERED:
             self.clear()
-        piece = self[word] = self._make(word)
+        if len(word) <= _LONGEST:
+            self[word] = piece
         return piece
 
     def _make(self, word: str) -> str:
@@ -163,6 +170,8 @@ def _clean(text: str) -> str:
 
 def _finish(line: str) -> str:
     """Remove symbols that belong to no number. White space at the ends can remain, as it does in the public package."""
+    if _SYMBOL.search(line) is None:
+        return line
     line = _SYMBOL_BEFORE_NO_DIGIT.sub(r" \1", line)
     line = _PERCENT_AFTER_NO_DIGIT.sub(r"\1 ", line)
     return _WHITE_SPACE.sub(" ", line)
