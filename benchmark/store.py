@@ -115,11 +115,18 @@ class Store:
                     if attempt == ATTEMPTS:
                         raise
 
-    def runs(self) -> pd.DataFrame:
-        """Every run, newest first: id, fingerprint, created, finished, status, seed, limit, folder."""
+    def runs(self, *, protocol: str | None = None) -> pd.DataFrame:
+        """Every run, or those of a `protocol`, newest first.
+
+        Columns: id, fingerprint, created, finished, status, seed, limit, folder.
+        """
         names = ("id", "fingerprint", "created", "finished", "status", "seed", "sample_limit", "folder")
         columns = {name.removeprefix("sample_"): RUNS.c[name] for name in names}
-        return self._frame(columns, _select(columns).order_by(RUNS.c.created.desc(), RUNS.c.id.desc()))
+        query = _select(columns).order_by(RUNS.c.created.desc(), RUNS.c.id.desc())
+        if protocol is not None:
+            measured = sa.select(MEASUREMENTS.c.run_id).join(TASKS).where(TASKS.c.digest == protocol)
+            query = query.where(RUNS.c.id.in_(measured))
+        return self._frame(columns, query)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run.json of a run, and its `folder`.
@@ -238,7 +245,7 @@ def _insert_run(
 
 def _same_or_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
     """The id of the row with the same content, put in if there is none."""
-    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
     found = connection.execute(sa.select(table.c.id).where(table.c.digest == digest)).scalar_one_or_none()
     return _new(connection, table, {**row, "digest": digest}) if found is None else int(found)
 

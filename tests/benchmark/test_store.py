@@ -191,6 +191,7 @@ def test_another_version_setting_or_data_is_another_protocol(store: Store, chang
     assert len(protocols) == 2
     found = [set(store.results(protocol=protocol)["run"]) for protocol in protocols["protocol"]]
     assert found == [{"later"}, {RUN["id"]}]
+    assert [list(store.runs(protocol=protocol)["id"]) for protocol in protocols["protocol"]] == [["later"], [RUN["id"]]]
     assert set(store.results(model="whisper:beam=1")["run"]) == {"later", RUN["id"]}
 
 

@@ -1,0 +1,101 @@
+"""What a run kept of every sample: its answer, how it was scored, and where its sound is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from audiometry.benchmark.errors import DataError
+from audiometry.benchmark.types import Audio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EDITS", "LABELS", "SORTS", "counts_of", "read_samples", "slices_of", "sort_samples", "sorts_of", "sound_of"]
+
+EDITS = ("substitutions", "deletions", "insertions")
+
+LABELS = {"count.reference": "words said", "count.hits": "right"}
+"""Counts whose names say little by themselves."""
+
+SORTS = {
+    "most errors": "errors",
+    "highest error rate": "error_rate",
+    "highest score": "score",
+    "longest sound": "audio_seconds",
+    "name": "sample_id",
+}
+"""Orders of the sample list, each with its column."""
+
+
+def read_samples(folder: str, model: str, task: str) -> pd.DataFrame:
+    """Every sample of one model on one task, from the run folder at `folder` (any fsspec path), by its name.
+
+    Columns: sample_id, status, text, score, error, total_seconds, audio, audio_start, audio_end, audio_seconds,
+    ``count.*``, ``slice.*``, ``detail.*``, cluster, stratum, and `errors` and `error_rate` where words were counted.
+
+    Raises DataError if the folder is gone or holds no such evidence.
+    """
+    outputs = _read(f"{folder}/outputs.parquet", model, task)
+    scores = _read(f"{folder}/scores.parquet", model, task)
+    outputs = outputs.drop(columns=["model", "task", "status"])
+    samples = scores.drop(columns=["model", "task"]).merge(outputs, on="sample_id", validate="one_to_one")
+    if all(f"count.{edit}" in samples for edit in EDITS):
+        samples["errors"] = samples[[f"count.{edit}" for edit in EDITS]].sum(axis="columns")
+        said = samples["count.hits"] + samples["count.substitutions"] + samples["count.deletions"]
+        samples["error_rate"] = samples["errors"] / said.clip(lower=1)
+    return samples.sort_values("sample_id", kind="stable").reset_index(drop=True)
+
+
+def slices_of(samples: pd.DataFrame) -> dict[str, list[str]]:
+    """Values of every slice, by its name: ``{"gender": ["female", "male"]}``."""
+    names = [name for name in samples.columns if name.startswith("slice.")]
+    return {name.removeprefix("slice."): sorted(samples[name].dropna().unique()) for name in names}
+
+
+def counts_of(sample: pd.Series) -> dict[str, float]:
+    """Counts of one sample, in the task's names."""
+    names = [name for name in sample.index if str(name).startswith("count.")]
+    return {str(name).removeprefix("count."): float(sample[name]) for name in names if not math.isnan(sample[name])}
+
+
+def sorts_of(samples: pd.DataFrame) -> list[str]:
+    """The orders that these samples can be put in, the most telling first."""
+    return [order for order, key in SORTS.items() if key in samples and samples[key].notna().any()]
+
+
+def sort_samples(samples: pd.DataFrame, order: str) -> pd.DataFrame:
+    """`samples` in one of the orders of `sorts_of`, ties by name."""
+    key = SORTS[order]
+    return samples.sort_values(key, ascending=key == "sample_id", kind="stable")
+
+
+def sound_of(sample: pd.Series) -> bytes | None:
+    """The sample's sound as a WAV file's bytes: the span of the file that the run names. None if it had none.
+
+    Transforms that the task applied are not in it. Raises AudioError if the file cannot be read.
+    """
+    from audiometry.benchmark.audio import encode_wav, read
+
+    path = sample.get("audio")
+    if not isinstance(path, str):
+        return None
+    start, end = sample.get("audio_start"), sample.get("audio_end")
+    return encode_wav(read(Audio(path, _known(start) or 0.0, _known(end))))
+
+
+def _known(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
+
+
+def _read(path: str, model: str, task: str) -> pd.DataFrame:
+    import fsspec
+    import pyarrow.parquet as pq
+
+    try:
+        with fsspec.open(path, "rb") as file:
+            frame: pd.DataFrame = pq.read_table(file, filters=[("model", "=", model), ("task", "=", task)]).to_pandas()
+    except (OSError, ValueError, ImportError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"cannot read {path}: {reason}; put the run's folder back, or run it again") from error
+    return frame

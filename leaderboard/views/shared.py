@@ -1,0 +1,156 @@
+"""What every page does alike: open the store, let people choose, and offer the link and the downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from audiometry.benchmark.errors import StoreError, UserError
+from audiometry.benchmark.registry import TASKS
+from audiometry.benchmark.store import Store
+from audiometry.leaderboard import board, export, markup
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from streamlit.delta_generator import DeltaGenerator
+
+__all__ = ["Choice", "choose", "choose_results", "is_dark", "open_store", "share", "summary_of"]
+
+LATEST = "latest"
+
+EMPTY = """<div class="am-callout am-info" role="note"><p><b>There are no results yet.</b></p>
+<p>Type <code>make demo</code> to rank the built-in models on real speech, or run one of your own:</p>
+<p><code>audiometry run -m whisper,pocketsphinx -t wer-asterisk-en</code></p>
+<p>Then load this page again.</p></div>"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the reader looks at: one metric of one task under one protocol, from the latest runs or one run."""
+
+    task: str
+    protocol: str
+    metric: str
+    run: str
+    title: str
+    """The metric's short name."""
+    meaning: str
+    """One line: what it measures and which way is better."""
+    conditions: str
+    """One line: samples, version and settings."""
+    results: pd.DataFrame
+    """Every slice of the metric."""
+
+    @property
+    def link(self) -> dict[str, str | list[str]]:
+        """What a permanent link to this choice carries."""
+        return {"task": self.task, "protocol": self.protocol, "metric": self.metric, "run": self.run}
+
+
+@contextmanager
+def open_store() -> Iterator[Store]:
+    """The results store; a page that says why where it cannot be opened, and what to type where it is empty."""
+    try:
+        with Store.open() as store:
+            yield store
+    except StoreError as error:
+        st.html(markup.heading("Leaderboard", "The results cannot be read."))
+        st.html(markup.callout(str(error), "am-error"))
+        st.stop()
+
+
+def choose(
+    label: str,
+    options: Sequence[str],
+    name: str,
+    *,
+    show: Callable[[str], str] = str,
+    place: DeltaGenerator | None = None,
+    help: str | None = None,
+    draw: bool = True,
+) -> str:
+    """A select box that is kept in the address as `name`, and remembered from page to page.
+
+    Without `draw` there is no box, and the address alone chooses. An address that names something that is not there
+    gets the first option, and a note that says so.
+    """
+    asked, kept = st.query_params.get(name), st.session_state.get(f"kept:{name}")
+    if asked in options and asked != kept:  # a link, or the browser's Back button
+        st.session_state[name] = asked
+    elif st.session_state.get(name) not in options:
+        st.session_state[name] = kept if kept in options else options[0]
+        if asked is not None and asked not in (*options, kept):
+            st.html(markup.callout(f"The link asks for {name} “{asked[:200]}”, which is not here."))
+    chosen: str = st.session_state[name]
+    if draw:
+        chosen = (place or st).selectbox(label, options, key=name, format_func=show, help=help)
+    st.session_state[f"kept:{name}"] = st.query_params[name] = chosen
+    return chosen
+
+
+def choose_results(store: Store, *, metric: bool = True) -> Choice | None:
+    """Let the reader choose a task, a metric, and where there are several, the protocol and the run.
+
+    None, with a page that says what to type, where the store is empty. Without `metric` the headline is taken.
+    """
+    protocols = store.protocols()
+    if protocols.empty:
+        st.html(EMPTY)
+        return None
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    task = choose("Task", sorted(set(protocols["task"])), "task", place=row)
+    metric_box = row.container(width="stretch") if metric else None
+    rows = protocols[protocols["task"] == task].set_index("protocol")
+    conditions = {
+        str(digest): board.describe_protocol(row["version"], row["settings"], row["samples"], limited=row["limited"])
+        for digest, row in rows.iterrows()
+    }
+    protocol = choose(
+        "Measured on", list(conditions), "protocol", show=conditions.__getitem__, place=row, draw=len(conditions) > 1,
+        help="Numbers are compared only where version, settings and samples are the same.",
+    )  # fmt: skip
+    ids = list(store.runs(protocol=protocol)["id"])
+    runs = [LATEST, *ids]
+    names = {LATEST: "latest of each model"}
+    run = choose("Runs", runs, "run", show=lambda run: names.get(run, run), place=row, draw=len(ids) > 1)
+    found = store.results(protocol=protocol, run=None if run == LATEST else run)
+    metrics = board.metrics_of(found)
+    chosen = choose("Metric", metrics, "metric", show=_metric_name, place=metric_box) if metric_box else metrics[0]
+    results = found[found["metric"] == chosen]
+    title, meaning = board.describe_metric(chosen, results["direction"].iloc[0])
+    return Choice(task, protocol, chosen, run, title, meaning, conditions[protocol], results)
+
+
+def share(frame: pd.DataFrame, link: Mapping[str, str | list[str]], name: str, task: str) -> None:
+    """The permanent link to this view, and its rows to download."""
+    st.html('<h2 class="am-label">Permanent link to this view</h2>')
+    base = (st.context.url or "").split("?")[0]
+    st.code(f"{base}?{urlencode(link, doseq=True)}", language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        for label, (convert, suffix, kind) in export.FORMATS.items():
+            st.download_button(
+                f"Download {label}", convert(frame), file_name=export.file_name(name, task, suffix=suffix),
+                mime=kind, on_click="ignore", key=f"download:{label}", icon=":material/download:",
+            )  # fmt: skip
+
+
+def summary_of(task: str) -> str:
+    """What a registered task says of itself; nothing where it, or any plug-in, is not rightly installed here."""
+    try:
+        return TASKS.get(task).summary
+    except UserError:
+        return ""
+
+
+def is_dark() -> bool:
+    """Whether the reader's page is dark."""
+    return st.context.theme.type == "dark"
+
+
+def _metric_name(metric: str) -> str:
+    return board.describe_metric(metric, "lower")[0]

@@ -1,0 +1,268 @@
+"""The leaderboard as a reader gets it: ``audiometry serve`` and a real Chromium.
+
+With ``AUDIOMETRY_SCREENSHOT=FILE.png`` set, the ranking of the store at AUDIOMETRY_STORE is photographed into that file
+(1280 x 900), and on a phone into ``FILE-phone.png``::
+
+    AUDIOMETRY_SCREENSHOT=docs/leaderboard.png python -m pytest tests/leaderboard/test_browser.py -k screenshot
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AddRun = Callable[..., Path]
+NASTY = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "x" * 10_000)
+PATIENCE = 60_000
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+# Opened at a page other than the first, Streamlit's front end asks for these below that page before it asks the root.
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+
+
+def serve(store: str) -> Iterator[str]:
+    """Run ``audiometry serve`` on a free port until the test is over; gives the address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-m", "audiometry.benchmark.cli", "serve", "--port", str(port), "--store", store]
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            for _ in range(300):
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, server.communicate()[0]
+                    time.sleep(0.1)
+            yield address
+        finally:
+            server.send_signal(signal.SIGTERM)
+            output = server.communicate(timeout=30)[0]
+            assert "Traceback" not in output, output
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store") / "store.db"
+
+
+@pytest.fixture(scope="module")
+def address(shared_store: Path) -> Iterator[str]:
+    """One server for every test of this module: starting it takes seconds."""
+    yield from serve(f"sqlite:///{shared_store}")
+
+
+@pytest.fixture
+def store_url(shared_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's store, empty again: a page opens it anew each time it is drawn."""
+    for file in shared_store.parent.iterdir():
+        file.unlink()
+    url = f"sqlite:///{shared_store}"
+    monkeypatch.setenv("AUDIOMETRY_STORE", url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert path is not None, "Chromium is not installed; install it with: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+class Reader:
+    """A page, and everything that went wrong on it."""
+
+    def __init__(self, browser: Browser, address: str, **settings: Any) -> None:
+        self.address = address
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
+        self.context.set_default_timeout(PATIENCE)
+        self.page: Page = self.context.new_page()
+        self.wrong: list[str] = []
+        page = self.page
+        page.on("console", lambda message: self._said(message.type, message.text, message.location.get("url", "")))
+        page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
+        page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("requestfailed", lambda request: self._asked(request.url, f"failed: {request.failure}"))
+        page.on("request", lambda request: self._asked(request.url, None))
+
+    def _said(self, kind: str, text: str, url: str) -> None:
+        if kind == "error" and not url.partition("?")[0].endswith(PROBES):
+            self.wrong.append(f"console: {text} ({url})")
+
+    def _asked(self, url: str, failure: str | None) -> None:
+        inside = url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:"))
+        if failure is not None and "ERR_ABORTED" not in failure:  # a page that is left gives up what it still asks for
+            self.wrong.append(f"{failure} {url}")
+        if not inside:
+            self.wrong.append(f"asked outside: {url}")
+
+    def open(self, page: str = "", **parameters: str) -> Page:
+        self.page.goto(f"{self.address}/{page}?{urlencode(parameters)}" if parameters else f"{self.address}/{page}")
+        expect(self.page.get_by_text("Download CSV")).to_be_visible(timeout=PATIENCE)
+        return self.page
+
+    def settle(self) -> None:
+        """Wait until no script runs any more."""
+        expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+
+
+@pytest.fixture
+def reader(browser: Browser, address: str) -> Iterator[Reader]:
+    opened = Reader(browser, address)
+    yield opened
+    opened.context.close()
+    assert opened.wrong == []
+
+
+HEAR = """async () => {
+  const audio = document.querySelector("audio");
+  const answer = await fetch(audio.src);
+  const bytes = await answer.arrayBuffer();
+  audio.muted = true;
+  await audio.play();
+  await new Promise((done) => { audio.ontimeupdate = () => audio.currentTime > 0 && done(); });
+  audio.pause();
+  return { status: answer.status, length: bytes.byteLength, ready: audio.readyState, seconds: audio.duration,
+           played: audio.currentTime, error: audio.error };
+}"""
+
+
+def test_from_the_ranking_to_a_sample_that_plays(usual_run: Path, reader: Reader) -> None:
+    page = reader.open()
+    table = page.locator("table.am-table")
+    expect(table).to_be_visible()
+    names = table.locator("tbody th[scope=row]").all_inner_texts()
+    assert names == ["also-good", "good:beam=5", "poor", "oracle", "silent"]
+    ranks = table.locator("td.am-rank").all_inner_texts()
+    assert ranks == ["1-2", "1-2", "3", "–", "–"]
+    expect(table.get_by_text("these speakers only").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
+    ticks = page.locator(".js-plotly-plot .ytick text").all_text_contents()
+    assert set(ticks) == set(names)
+
+    page.get_by_role("link", name="Samples").click()
+    expect(page.locator("audio")).to_be_visible()
+    reader.settle()
+    heard = page.evaluate(HEAR)
+    assert heard["status"] == 200
+    assert heard["length"] > 1000
+    assert heard["ready"] >= 1
+    assert heard["seconds"] == pytest.approx(0.8, abs=1.2)
+    assert heard["seconds"] > 0
+    assert heard["played"] > 0
+    assert heard["error"] is None
+    expect(page.locator(".am-align").first).to_contain_text("said")
+
+    page.get_by_role("link", name="Slices").click()
+    expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
+    expect(page.locator("table.am-table")).to_contain_text("short")
+
+
+def test_a_model_s_link_leads_to_its_samples(usual_run: Path, reader: Reader) -> None:
+    page = reader.open()
+    page.get_by_role("link", name="poor").click()
+    expect(page.locator("audio")).to_be_visible()
+    assert "model=poor" in page.url
+    expect(page.locator(".am-substitution, .am-deletion, .am-insertion").first).to_be_visible()
+
+
+def test_a_permanent_link_shows_the_same_sample(usual_run: Path, reader: Reader) -> None:
+    page = reader.open("samples", task="wer-tones", model="poor", sample="clip-04", order="name")
+    link = page.get_by_test_id("stCode").inner_text().strip()
+    text = page.locator(".am-align").first.inner_text()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".am-align").first).not_to_have_text(text, use_inner_text=True)
+    page.goto(link)
+    expect(page.locator(".am-align").first).to_have_text(text, use_inner_text=True)
+    page.go_back()
+    expect(page.locator(".am-align").first).not_to_have_text(text, use_inner_text=True)
+
+
+def test_downloads_are_the_rows_of_the_page(usual_run: Path, reader: Reader) -> None:
+    page = reader.open()
+    reader.settle()
+    with page.expect_download() as started:
+        page.get_by_text("Download CSV").click()
+    lines = Path(started.value.path()).read_text().splitlines()
+    assert started.value.suggested_filename == "ranking_wer-tones.csv"
+    assert len(lines) == 1 + 5
+    assert lines[1].startswith("1-2,also-good,")
+
+
+@pytest.mark.parametrize("page_name", ["", "slices", "samples"])
+def test_names_from_outside_run_nothing(
+    page_name: str, add_run: AddRun, usual_texts: dict[str, Sequence[str]], reader: Reader
+) -> None:
+    add_run({name: [f"{name[:40]} {name[:40]}"] * 12 for name in NASTY}, notes=NASTY[:3])
+    page = reader.open(page_name)
+    reader.settle()
+    expect(page.locator("body")).to_contain_text("<script>alert(1)</script>")
+    assert page.locator("img[onerror], [src=x], a[href^='javascript']").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_an_empty_store_is_friendly(store_url: str, reader: Reader) -> None:
+    reader.page.goto(reader.address)
+    expect(reader.page.get_by_text("There are no results yet.")).to_be_visible(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page_name", ["", "slices", "samples"])
+def test_a_phone_needs_no_sideways_scrolling(
+    usual_run: Path, browser: Browser, address: str, page_name: str, scheme: str
+) -> None:
+    phone = Reader(browser, address, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page = phone.open(page_name)
+    phone.settle()
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= window.innerWidth")
+    ink = page.evaluate("getComputedStyle(document.querySelector('.am-head h1')).color")
+    assert (sum(map(int, ink.strip("rgba()").split(",")[:3])) > 380) == (scheme == "dark")
+    phone.context.close()
+    assert phone.wrong == []
+
+
+@pytest.fixture
+def photographed(request: pytest.FixtureRequest) -> str:
+    """The store to photograph: the reader's own where a screenshot is asked for, else a made one."""
+    asked = os.environ.get("AUDIOMETRY_STORE") if os.environ.get("AUDIOMETRY_SCREENSHOT") else None
+    if asked is None:
+        request.getfixturevalue("usual_run")
+        asked = request.getfixturevalue("store_url")
+    return str(asked)
+
+
+def test_screenshot(photographed: str, browser: Browser, tmp_path: Path) -> None:
+    target = Path(os.environ.get("AUDIOMETRY_SCREENSHOT") or tmp_path / "ranking.png")
+    for address in serve(photographed):
+        sizes = {target: (1280, 900), target.with_stem(f"{target.stem}-phone"): (390, 844)}
+        for file, (width, height) in sizes.items():
+            reader = Reader(browser, address, viewport={"width": width, "height": height})
+            page = reader.open()
+            reader.settle()
+            expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
+            page.screenshot(path=file)
+            reader.context.close()
+            assert reader.wrong == []
+            assert file.read_bytes().startswith(b"\x89PNG")
