@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -21,5 +22,13 @@ def test_examples_run_and_every_public_function_has_one(name):
         shown = ">>>" in function.__doc__ or function.__name__ == "sample_weights"  # an iterator of one line
         assert shown, f"{function.__name__} has no example"
     result = doctest.testmod(module)
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+@pytest.mark.parametrize("page", ["quality.md", "other_metrics.md"])
+def test_examples_of_the_pages_run(page):
+    path = Path(__file__).parents[3] / "docs" / page
+    result = doctest.testfile(str(path), module_relative=False)
     assert result.failed == 0
     assert result.attempted > 0
