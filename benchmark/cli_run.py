@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiometry.benchmark import paths
 from audiometry.benchmark.errors import UnfinishedRunError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Examples:
   audiometry run -m whisper:beam=5 -m whisper -t wer-asterisk-en --limit 100 --seed 1
   audiometry run -m outputs:path=mine.jsonl -t wer:path=test.csv --json
   audiometry run --config run.toml
+  audiometry run --resume runs/20260101-120000-abcdef
 """
 
 Texts = list[str] | None
@@ -63,6 +65,13 @@ def run(
     keep_audio: Annotated[
         bool | None, typer.Option("--keep-audio/--no-keep-audio", help="Keep sound that models make. [default: keep]")
     ] = None,
+    cache: Annotated[
+        bool | None,
+        typer.Option("--cache/--no-cache", help="Serve answers of earlier runs, keep new ones. [default: cache]"),
+    ] = None,
+    resume_run: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped: its folder.")
+    ] = None,
     output_path: Annotated[Path | None, typer.Option("--output-path", "-o", help="The run's folder.")] = None,
     store: Annotated[str | None, typer.Option(help="Database URL. [default: AUDIOMETRY_STORE, or SQLite]")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-C", help="TOML file with the same keys.")] = None,
@@ -72,7 +81,7 @@ def run(
 ) -> int:
     """Run models on tasks."""
     from audiometry.benchmark.config import merge, read_config
-    from audiometry.benchmark.evaluate import evaluate
+    from audiometry.benchmark.evaluate import evaluate, resume
 
     file: dict[str, Any] = read_config(config) if config is not None else {}
     flags: dict[str, Any] = {
@@ -81,10 +90,22 @@ def run(
         "plugins": tuple(plugin) if plugin else None,
         "limit": limit, "seed": seed, "workers": workers, "batch_size": batch_size, "device": device, "cpus": cpus,
         "gpus": gpus, "memory": memory, "sample_timeout": sample_timeout, "max_failures": max_failures,
-        "resamples": resamples, "keep_audio": keep_audio,
+        "resamples": resamples, "keep_audio": keep_audio, "cache": cache,
     }  # fmt: skip
     output = output_path or (Path(file["output_path"]) if "output_path" in file else None)
+    if resume_run is not None:
+        return _end(resume(_found(resume_run), store=store, quiet=quiet), as_json)
     done = evaluate(merge(file, flags), output=output, store=store or file.get("store"), quiet=quiet)
+    return _end(done, as_json)
+
+
+def _found(run: Path) -> Path:
+    """A run folder, or the name of one in the default place."""
+    named = paths.runs_folder() / run
+    return named if not run.exists() and named.is_dir() else run
+
+
+def _end(done: Evaluation, as_json: bool) -> int:
     _print(done, as_json)
     if done.problems:
         raise UnfinishedRunError("; ".join(done.problems) + f" (evidence in {done.folder})")

@@ -7,7 +7,7 @@ differs.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiometry.benchmark import paths
+from audiometry.benchmark.columns import Columns, select
 from audiometry.benchmark.errors import DataError, StoreError, UserError
 from audiometry.benchmark.registry import TASKS, load_plugin_file, parse_spec
-from audiometry.benchmark.results import score_table, slices_of
 from audiometry.benchmark.stats import Comparison, compare_tables, holm
 from audiometry.benchmark.types import FloatArray, Metric, Request, Sample, ScoreTable, Task
-from audiometry.benchmark.worker import Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,15 +163,13 @@ def _lines(
     task: Task, frames: tuple[pd.DataFrame, pd.DataFrame], *, margin: float | None, seed: int, resamples: int
 ) -> list[Line]:
     metric = task.metrics[0]
-    samples = _samples(frames[0])
+    columns = [_columns(frame) for frame in frames]
+    tables = [one.table() for one in columns]
     found: list[tuple[str, int, tuple[float, float], Comparison]] = []
-    for name, chosen in slices_of(samples).items():
-        tables = [_table(frame.iloc[chosen], [samples[i] for i in chosen]) for frame in frames]
-        values = tuple(_value(task, table) for table in tables)
-        comparison = compare_tables(
-            tables[0], tables[1], task.reduce, metric, seed=seed, margin=margin, resamples=resamples
-        )
-        found.append((name, len(chosen), (values[0], values[1]), comparison))
+    for name, rows in columns[0].selections().items():
+        a, b = (select(table, rows) for table in tables)
+        comparison = compare_tables(a, b, task.reduce, metric, seed=seed, margin=margin, resamples=resamples)
+        found.append((name, len(rows), (_value(task, a), _value(task, b)), comparison))
     adjusted = holm([comparison.p for _, _, _, comparison in found[1:]])
     return [
         Line(task.name, name, metric, n, values[0], values[1], comparison, None if i == 0 else float(adjusted[i - 1]))
@@ -180,25 +177,15 @@ def _lines(
     ]
 
 
-def _samples(frame: pd.DataFrame) -> list[Sample]:
-    columns = [name for name in frame.columns if name.startswith("slice.")]
-    request = Request("transcribe")
-    return [
-        Sample(
-            str(sample_id), request, None, cluster=line["cluster"], stratum=line["stratum"],
-            slices={name.removeprefix("slice."): line[name] for name in columns if isinstance(line[name], str)},
-        )
-        for sample_id, line in zip(frame.index, frame.to_dict("records"), strict=True)
-    ]  # fmt: skip
-
-
-def _table(frame: pd.DataFrame, samples: Sequence[Sample]) -> ScoreTable:
-    columns = [name for name in frame.columns if name.startswith("count.")]
-    rows = [
-        Row(0, i, sample.id, "ok", {}, {name.removeprefix("count."): line[name] for name in columns})
-        for i, (sample, line) in enumerate(zip(samples, frame.to_dict("records"), strict=True))
-    ]
-    return score_table(rows, samples)
+def _columns(frame: pd.DataFrame) -> Columns:
+    slices = [name for name in frame.columns if name.startswith("slice.")]
+    counts = [name for name in frame.columns if name.startswith("count.")]
+    columns = Columns()
+    for position, (sample_id, line) in enumerate(zip(frame.index, frame.to_dict("records"), strict=True)):
+        known = {name.removeprefix("slice."): line[name] for name in slices if isinstance(line[name], str)}
+        sample = Sample(str(sample_id), Request("transcribe"), None, known, line["cluster"], line["stratum"])
+        columns.append(position, sample, line["status"], {name.removeprefix("count."): line[name] for name in counts})
+    return columns
 
 
 def _value(task: Task, table: ScoreTable) -> float:
@@ -219,6 +206,6 @@ def _changed(task: Task, frames: tuple[pd.DataFrame, pd.DataFrame]) -> list[Chan
 
 def _each(task: Task, frame: pd.DataFrame) -> FloatArray:
     """The metric of every sample alone, shape (samples,)."""
-    alone = [Sample(name, Request("transcribe"), None, cluster=name) for name in map(str, frame.index)]
-    values = [_value(task, _table(frame.iloc[[i]], [sample])) for i, sample in enumerate(alone)]
+    table = _columns(frame).table()
+    values = [_value(task, select(table, np.array([row]))) for row in range(len(table))]
     return np.array(values, dtype=np.float64)

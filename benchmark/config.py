@@ -65,7 +65,7 @@ def _typed(key: str, value: Any, path: Path) -> Any:
         return tuple(parts)
     wanted: tuple[type, ...] = {
         "limit": (int,), "seed": (int,), "workers": (int,), "batch_size": (int,), "resamples": (int,),
-        "keep_audio": (bool,), "output_path": (str,), "store": (str,), "device": (str,),
+        "keep_audio": (bool,), "cache": (bool,), "output_path": (str,), "store": (str,), "device": (str,),
     }.get(plain, (int, float))  # fmt: skip
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         names = " or ".join(

@@ -1,4 +1,4 @@
-"""One evaluation from end to end: plan, run, journal, reduce, run folder, store."""
+"""One evaluation from end to end: plan, ask, journal, reduce, run folder, store."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from audiometry.benchmark import paths
+from audiometry.benchmark.answers import Done
+from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.environment import hardware, versions
-from audiometry.benchmark.errors import RunInterruptedError
-from audiometry.benchmark.journal import Journal
+from audiometry.benchmark.errors import RunInterruptedError, StoreError, UserError
+from audiometry.benchmark.evidence import write_evidence
+from audiometry.benchmark.journal import Journal, read_journal
 from audiometry.benchmark.plan import Plan, RunSettings, make_plan
 from audiometry.benchmark.progress import Progress
-from audiometry.benchmark.results import reduce_rows
-from audiometry.benchmark.runfolder import RunFolder
+from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.runner import Outcome, run_plan
+from audiometry.benchmark.tally import Tally
 from audiometry.benchmark.types import Result
-from audiometry.benchmark.worker import ModelFacts, Row
+from audiometry.benchmark.worker import ModelFacts
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "finish", "resume"]
+
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -37,19 +42,6 @@ class Evaluation:
     problems: tuple[str, ...] = ()
 
 
-class _Collector:
-    """Keeps rows for the reduction, and passes them to the journal and the progress display."""
-
-    def __init__(self, journal: Journal, progress: Progress) -> None:
-        self.collected: list[tuple[int, Row]] = []
-        self._journal, self._progress = journal, progress
-
-    def rows(self, model: int, rows: list[Row]) -> None:
-        self._journal.append(model, rows)
-        self.collected.extend((model, row) for row in rows)
-        self._progress.rows(model, rows)
-
-
 def evaluate(
     settings: RunSettings,
     *,
@@ -60,13 +52,13 @@ def evaluate(
 ) -> Evaluation:
     """Run models on tasks, and leave a run folder and rows in the store.
 
-    `output` is the run folder (default: a new one under the home folder); `store` is the database's URL. A partial
-    run (stopped by Ctrl-C) leaves a readable folder and nothing in the store.
+    `output` is the run folder (default: a new one under the home folder); `store` is the database's URL. A run that
+    is stopped leaves a readable folder that `resume` goes on with, and nothing in the store.
 
     Raises a UserError for bad input before any model is loaded, and RunInterruptedError after a partial run is
     written.
     """
-    from audiometry.benchmark.store import Store, check_writable
+    from audiometry.benchmark.store import check_writable
 
     plan = make_plan(settings)
     url = store or paths.store_url()
@@ -74,70 +66,105 @@ def evaluate(
     created = datetime.now(UTC)
     run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     folder = RunFolder.create(output or paths.runs_folder() / run_id)
+    document = {
+        "id": run_id, "created": created.isoformat(timespec="seconds"), "finished": None, "status": RUNNING,
+        "command": list(command) or sys.argv, **_plan_document(plan), "versions": versions(), "hardware": hardware(),
+    }  # fmt: skip
+    folder.write_json(RUN, document)
+    return _go(plan, folder, document, url, quiet=quiet)
+
+
+def resume(path: Path, *, store: str | None = None, quiet: bool = False) -> Evaluation:
+    """Go on with a run that was stopped; what was answered is not asked again.
+
+    Raises StoreError if the folder holds no unfinished run, UserError if its tasks would be asked otherwise today.
+    """
+    from audiometry.benchmark.store import check_writable
+
+    folder = RunFolder.open(path)
+    document = folder.document()
+    if not folder.journal.exists():
+        raise StoreError(f"the run in {path} is {document['status']}; there is nothing to go on with")
+    given = document["settings"]
+    lists = {name: tuple(given[name]) for name in ("models", "tasks", "plugins")}
+    plan = make_plan(RunSettings(**{**given, **lists}))
+    for planned, before in zip(plan.tasks, document["tasks"], strict=True):
+        if planned.digest != before["digest"]:
+            raise UserError(
+                f"task {planned.task.name!r} has other samples today than the run in {path}; start a new run"
+            )
+    url = store or paths.store_url()
+    check_writable(url)
+    return _go(plan, folder, document, url, quiet=quiet)
+
+
+def _go(plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, quiet: bool) -> Evaluation:
+    done = Done(plan)
     journal = Journal(folder.journal)
-    interrupted: RunInterruptedError | None = None
+    cache = Cache(paths.home() / "cache" / "answers.db") if plan.settings.cache else None
     outcome = Outcome()
+    interrupted: RunInterruptedError | None = None
     with Progress(plan, quiet=quiet) as progress:
-        collector = _Collector(journal, progress)
+        tally = Tally(plan, done, journal, progress)
+        tally.recall()
         try:
-            outcome = run_plan(plan, collector, artefacts=str(folder.artefacts))
+            outcome = run_plan(plan, tally, done=done, cache=cache, artefacts=str(paths.home() / "artefacts"))
         except RunInterruptedError as error:
             interrupted = error
         finally:
             journal.close()
-    rows = collector.collected
-    fingerprint = _fingerprint(plan, outcome.facts)
-    results = _reduce(plan, rows, fingerprint, partial=interrupted is not None)
-    problems = _problems(plan, rows, settings.max_failures)
-    status = "partial" if interrupted else ("too many failures" if problems else "complete")
-    document = _run_document(plan, outcome, rows, command) | {
-        "id": run_id, "fingerprint": fingerprint, "created": created.isoformat(timespec="seconds"),
-        "finished": None if interrupted else datetime.now(UTC).isoformat(timespec="seconds"), "status": status,
-    }  # fmt: skip
-    folder.write_evidence(plan, rows)
-    folder.write_results(fingerprint, results)
-    folder.write_json("run.json", document)
-    folder.journal.unlink()
+            if cache is not None:
+                cache.close()
+    _check_same_models(plan, document, outcome.facts)
+    document |= _outcome_document(document, outcome, tally)
+    done_now = finish(plan, folder, document, tally, url, interrupted=interrupted is not None)
     if interrupted is not None:
         raise RunInterruptedError(
-            f"{interrupted}; {len(rows)} samples are in {folder.path} (status partial, not stored)"
+            f"{interrupted}; {tally.count} samples are in {folder.path}; "
+            f"go on with: audiometry run --resume {folder.path}"
         ) from interrupted
-    if not problems:
-        Store.open(url).add_run(document, results, str(folder.path.absolute()))
-    return Evaluation(status, tuple(results), folder.path, tuple(problems))
+    return done_now
 
 
-def _reduce(plan: Plan, rows: Sequence[tuple[int, Row]], fingerprint: str, *, partial: bool) -> list[Result]:
-    results = []
-    for m, t in plan.pairs:
-        mine = [row for model, row in rows if model == m and row.task == t]
-        if not mine:
-            continue
-        results += reduce_rows(
-            fingerprint, plan.models[m], plan.tasks[t], mine,
-            seed=plan.settings.seed, resamples=plan.settings.resamples, partial=partial,
-        )  # fmt: skip
-    return results
+def finish(
+    plan: Plan, folder: RunFolder, document: dict[str, Any], tally: Tally, url: str, *, interrupted: bool
+) -> Evaluation:
+    """Reduce, write the evidence and the results, and put a complete run into the store.
+
+    The journal goes last: until then the run can be gone on with.
+    """
+    from audiometry.benchmark.store import Store
+
+    document["fingerprint"] = fingerprint = _fingerprint(plan, document)
+    results = tally.results(fingerprint)
+    problems = tally.problems()
+    document["status"] = "partial" if interrupted else ("too many failures" if problems else "complete")
+    document["finished"] = None if interrupted else datetime.now(UTC).isoformat(timespec="seconds")
+    labels = [model.label for model in plan.models]
+    names = [planned.task.name for planned in plan.tasks]
+    write_evidence(folder.path, read_journal(folder.journal), tally.names, labels, names)
+    folder.write_results(fingerprint, results)
+    folder.write_json(RUN, document)
+    if not interrupted:
+        if not problems:
+            with Store.open(url) as store:
+                store.add_run(document, results, str(folder.path.absolute()))
+        folder.journal.unlink()
+    return Evaluation(document["status"], tuple(results), folder.path, tuple(problems))
 
 
-def _problems(plan: Plan, rows: Sequence[tuple[int, Row]], limit: float) -> list[str]:
-    """What makes this run no result: more failures than allowed."""
-    problems = []
-    for m, t in plan.pairs:
-        mine = [row for model, row in rows if model == m and row.task == t]
-        failed = [row for row in mine if row.status in ("error", "timeout")]
-        if failed and len(failed) > limit * len(mine):
-            problems.append(
-                f"{plan.models[m].label} on {plan.tasks[t].task.name}: {len(failed)} of {len(mine)} samples failed, "
-                f"more than --max-failures {limit:g} allows; the first: {failed[0].output.get('error')}"
-            )
-    return problems
+def _check_same_models(plan: Plan, document: Mapping[str, Any], facts: Mapping[int, ModelFacts]) -> None:
+    """A run may only go on with the models that it began with."""
+    for index, before in enumerate(document["models"]):
+        now = facts.get(index, ModelFacts())
+        if before["fingerprint"] and now.fingerprint and before["fingerprint"] != now.fingerprint:
+            raise UserError(f"model {plan.models[index].label!r} has changed since the run began; start a new run")
 
 
-def _fingerprint(plan: Plan, facts: Mapping[int, ModelFacts]) -> str:
+def _fingerprint(plan: Plan, document: Mapping[str, Any]) -> str:
     """A hash of what was measured on what: equal for a run that repeats this one."""
     text = {
-        "models": [[m.label, facts[i].fingerprint if i in facts else None] for i, m in enumerate(plan.models)],
+        "models": [[model["name"], model["fingerprint"]] for model in document["models"]],
         "tasks": [task.digest for task in plan.tasks],
         "seed": plan.settings.seed,
         "limit": plan.settings.limit,
@@ -146,56 +173,41 @@ def _fingerprint(plan: Plan, facts: Mapping[int, ModelFacts]) -> str:
     return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
 
 
-def _run_document(
-    plan: Plan, outcome: Outcome, rows: Sequence[tuple[int, Row]], command: Sequence[str]
-) -> dict[str, Any]:
-    models = []
-    for index, model in enumerate(plan.models):
-        facts = outcome.facts.get(index, ModelFacts())
-        models.append(
-            {
-                "name": model.label, "spec": str(model.spec), "fingerprint": facts.fingerprint,
-                "control": model.entry.control, "settings": dict(model.spec.settings),
-                "deterministic": facts.deterministic, "load_seconds": round(facts.seconds, 3),
-                "resources": asdict(model.resources),
-            }
-        )  # fmt: skip
+def _plan_document(plan: Plan) -> dict[str, Any]:
+    models = [
+        {
+            "name": model.label, "spec": str(model.spec), "fingerprint": "", "control": model.entry.control,
+            "settings": dict(model.spec.settings), "resources": asdict(model.resources),
+        }
+        for model in plan.models
+    ]  # fmt: skip
     tasks = [
         {
             "name": planned.task.name, "spec": str(planned.spec), "version": planned.task.version,
             "settings": dict(planned.task.settings), "notes": list(planned.task.notes),
             "metrics": [asdict(metric) | {"high": None} for metric in planned.task.metrics],
-            "samples": len(planned.samples), "digest": planned.digest,
+            "samples": planned.size, "digest": planned.digest,
         }
         for planned in plan.tasks
     ]  # fmt: skip
+    settings = plan.settings
     return {
-        "command": list(command) or sys.argv,
-        "seed": plan.settings.seed,
-        "limit": plan.settings.limit,
-        "settings": asdict(plan.settings),
+        "seed": settings.seed, "limit": settings.limit, "settings": asdict(settings), "models": models, "tasks": tasks,
+    }  # fmt: skip
+
+
+def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tally) -> dict[str, Any]:
+    models = []
+    for index, before in enumerate(document["models"]):
+        facts = outcome.facts.get(index)
+        told = {} if facts is None else {
+            "fingerprint": facts.fingerprint, "deterministic": facts.deterministic,
+            "load_seconds": round(facts.seconds, 3),
+        }  # fmt: skip
+        models.append({**before, **told})
+    return {
         "models": models,
-        "tasks": tasks,
-        "timings": _timings(plan, rows),
+        "timings": tally.timings(),
         "start_seconds": round(outcome.start_seconds, 3),
-        "cluster": {name: value for name, value in outcome.ray.items() if name in ("CPU", "GPU", "memory")},
-        "versions": versions(),
-        "hardware": hardware(),
+        "cluster": {name: value for name, value in outcome.cluster.items() if name in ("CPU", "GPU", "memory")},
     }
-
-
-def _timings(plan: Plan, rows: Sequence[tuple[int, Row]]) -> list[dict[str, Any]]:
-    """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx)."""
-    timings = []
-    for m, t in plan.pairs:
-        mine = [row for model, row in rows if model == m and row.task == t]
-        seconds = sum(row.output.get("total_seconds") or 0.0 for row in mine)
-        samples = plan.tasks[t].samples
-        heard = sum(a.seconds or 0.0 for row in mine for a in samples[row.position].request.audios.values())
-        timings.append(
-            {
-                "model": plan.models[m].label, "task": plan.tasks[t].task.name, "seconds": round(seconds, 3),
-                "audio_seconds": round(heard, 3), "rtfx": round(heard / seconds, 3) if seconds > 0 and heard else None,
-            }
-        )  # fmt: skip
-    return timings

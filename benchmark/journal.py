@@ -9,71 +9,136 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.types import Request, Sample
 from audiometry.benchmark.worker import Row
 
-__all__ = ["Journal", "read_journal"]
+__all__ = ["Journal", "Line", "read_journal", "repair"]
 
 log = logging.getLogger("audiometry.journal")
 
 SYNC_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """All that is kept of one sample: where it stands in the plan, its answer, its score, and what it was."""
+
+    model: int
+    task: int
+    position: int
+    sample_id: str
+    status: str
+    verdict: str
+    cached: bool
+    cluster: str
+    stratum: str
+    audio: Mapping[str, Any]
+    output: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: int, sample: Sample, row: Row) -> Line:
+        """The line of a sample that a model answered."""
+        audios = sample.request.audios
+        heard = audios.get("input") or next(iter(audios.values()), None)
+        audio = {"path": heard.path, "start": heard.start, "end": heard.end, "seconds": heard.seconds} if heard else {}
+        return cls(
+            model=model, task=row.task, position=row.position, sample_id=row.sample_id, status=row.status,
+            verdict=row.verdict, cached=row.cached, cluster=sample.cluster, stratum=sample.stratum, audio=audio,
+            output=row.output, counts=row.counts, slices=sample.slices, details=row.details,
+        )  # fmt: skip
+
+    @property
+    def sample(self) -> Sample:
+        """As much of the sample as its score needs."""
+        return Sample(self.sample_id, Request("transcribe"), None, self.slices, self.cluster, self.stratum)
+
+
+FIELDS = tuple(Line.__dataclass_fields__)
+
+
 class Journal:
-    """Appends rows of one run. `append` returns once they are written; they are on disk within `SYNC_SECONDS`."""
+    """Appends the lines of one run: durable within `SYNC_SECONDS` while lines come, and on `tick`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         try:
             self._file = path.open("ab", buffering=0)  # no buffer: what a full disk refused is not held back
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; choose another --output-path") from error
         self._synced = time.monotonic()
+        self._dirty = False
 
-    def append(self, model: int, rows: Iterable[Row]) -> None:
-        """Append `rows` of a model.
+    def append(self, lines: Iterable[Line]) -> None:
+        """Append lines.
 
         Raises StoreError if the disk is full or the folder is gone.
         """
-        lines = "".join(json.dumps({"model": model, **asdict(row)}, allow_nan=False) + "\n" for row in rows)
+        text = "".join(_encoded(line) for line in lines)
         try:
-            left = memoryview(lines.encode())
+            left = memoryview(text.encode())
             while left:
                 left = left[self._file.write(left) or 0 :]
-            if time.monotonic() - self._synced >= SYNC_SECONDS:
-                self._sync()
+            self._dirty = True
+            self.tick()
         except OSError as error:
-            raise StoreError(f"cannot write {self._path}: {error.strerror}; free some space and run again") from error
+            raise StoreError(
+                f"cannot write {self.path}: {error.strerror}; free some space and go on with --resume"
+            ) from error
+
+    def tick(self) -> None:
+        """Make durable what was appended more than `SYNC_SECONDS` ago."""
+        if self._dirty and time.monotonic() - self._synced >= SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+            self._dirty = False
 
     def close(self) -> None:
         """Make everything durable and close."""
         if not self._file.closed:
-            self._sync()
+            if self._dirty:
+                os.fsync(self._file.fileno())
             self._file.close()
 
-    def _sync(self) -> None:
-        os.fsync(self._file.fileno())
-        self._synced = time.monotonic()
 
-
-def read_journal(path: Path) -> Iterator[tuple[int, Row]]:
-    """(model position, row) of each whole line.
+def read_journal(path: Path) -> Iterator[Line]:
+    """Each whole line.
 
     Raises StoreError for a line that is damaged anywhere but at the end.
     """
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
             try:
-                values: dict[str, Any] = json.loads(line)
-                model = values.pop("model")
-                yield model, Row(**values)
-            except (ValueError, TypeError, KeyError) as error:
-                if not line.endswith("\n"):
+                yield Line(*json.loads(text))
+            except (ValueError, TypeError) as error:
+                if not text.endswith(b"\n"):
                     log.warning("%s: dropped line %d, cut off by a crash", path, number)
                     return
                 raise StoreError(f"{path}, line {number}: damaged: {error}; start the run again") from error
+
+
+def repair(path: Path) -> None:
+    """Drop a last line that a crash cut off, so that the journal can be appended to."""
+    content_end = 0
+    with path.open("rb+") as file:
+        for text in file:
+            if not text.endswith(b"\n"):
+                log.warning("%s: dropped its last line, cut off by a crash", path)
+                break
+            content_end += len(text)
+        file.truncate(content_end)
+
+
+def _encoded(line: Line) -> str:
+    """Values in the order of the fields: names in every line would double its size."""
+    return (
+        json.dumps([getattr(line, name) for name in FIELDS], allow_nan=False, ensure_ascii=False, default=dict) + "\n"
+    )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from audiometry.benchmark.errors import DataError, SettingError, UserError
 from audiometry.benchmark.registry import (
@@ -23,7 +27,21 @@ from audiometry.benchmark.registry import (
 from audiometry.benchmark.seeds import derangement, derive_seed, hash_order
 from audiometry.benchmark.types import Model, Sample, Target, Task
 
-__all__ = ["Batch", "Item", "Plan", "PlannedModel", "PlannedTask", "RunSettings", "batches", "make_plan"]
+__all__ = [
+    "WINDOW",
+    "Batch",
+    "Item",
+    "Plan",
+    "PlannedModel",
+    "PlannedTask",
+    "RunSettings",
+    "heard_seconds",
+    "make_plan",
+    "windows",
+]
+
+WINDOW = 4096
+"""Samples that are looked at together: sorted by length, and exchanged for the shuffled control."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,7 @@ class RunSettings:
     max_failures: float = 0.05
     resamples: int = 2000
     keep_audio: bool = True
+    cache: bool = True
     device: str | None = None
     cpus: float | None = None
     gpus: float | None = None
@@ -84,30 +103,25 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A task that will run, with its samples in the task's own order."""
+    """A task that will run. Its samples are never held: they are listed again each time they are needed.
+
+    `size` counts them, `seconds` is their length as far as it is known, `digest` is a sha256 over what is asked (ids,
+    sound, targets and slices, in order). `chosen` holds the positions taken by ``--limit``, sorted.
+    """
 
     spec: Spec
     task: Task
-    samples: tuple[Sample, ...]
+    size: int
+    seconds: float
+    digest: str
+    seed: int = 0
+    chosen: tuple[int, ...] | None = None
 
-    @property
-    def digest(self) -> str:
-        """sha256 over what is asked: ids, audio references and their digests, targets and slices."""
-        digest = hashlib.sha256(f"{self.task.name}\x1f{self.task.version}".encode())
-        for sample in self.samples:
-            audios = [
-                (
-                    role,
-                    audio.digest or Path(audio.path).name,
-                    audio.start,
-                    audio.end,
-                    [repr(t) for t in audio.transforms],
-                )
-                for role, audio in sorted(sample.request.audios.items())
-            ]
-            line = [sample.id, audios, sample.request.text, sample.request.instruction, str(sample.target)]
-            digest.update(json.dumps([*line, sorted(sample.slices.items())], sort_keys=True).encode())
-        return digest.hexdigest()
+    def samples(self) -> Iterator[tuple[int, Sample]]:
+        """(position, sample) of each sample in the task's order, seeded. Positions count from 0 to `size` - 1."""
+        for position, sample in enumerate(_chosen(self.task, self.chosen)):
+            seed = derive_seed(self.seed, self.task.name, sample.id)
+            yield position, replace(sample, request=replace(sample.request, seed=seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +140,15 @@ class Batch:
     task: int
     items: tuple[Item, ...]
 
-    @property
-    def seconds(self) -> float:
-        """Length of the sound in it, as far as it is known."""
-        return sum(audio.seconds or 0.0 for item in self.items for audio in item.sample.request.audios.values())
-
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that will be asked."""
+    """Everything that will be asked. `pairs` are (model, task) positions."""
 
     settings: RunSettings
     models: tuple[PlannedModel, ...]
     tasks: tuple[PlannedTask, ...]
     pairs: tuple[tuple[int, int], ...] = field(default=())
-    """(model, task) positions."""
 
 
 def make_plan(settings: RunSettings) -> Plan:
@@ -174,43 +182,63 @@ def make_plan(settings: RunSettings) -> Plan:
                     f"model {model.label!r} cannot {planned.task.ability}, which task {planned.task.name!r} asks; "
                     f"it can: {able}"
                 )
-            if model.entry.given == "other target" and len(planned.samples) < 2:
+            if model.entry.given == "other target" and planned.size < 2:
                 raise SettingError(f"model {model.label!r} needs at least two samples; raise --limit")
             pairs.append((m, t))
     return Plan(settings=settings, models=models, tasks=tasks, pairs=tuple(pairs))
 
 
-def batches(plan: Plan, model: int, task: int) -> list[Batch]:
-    """The batches of one (model, task), longest sound first so that padding is small and the last batch is short.
+def windows(plan: Plan, model: int, task: int) -> Iterator[list[Item]]:
+    """The samples of one (model, task) in stretches of `WINDOW`, longest sound first within each.
 
-    They depend on the plan alone, never on how many workers there are.
+    What is in a window depends on the plan alone, never on workers or batches; only one is held at a time.
     """
-    planned = plan.tasks[task]
-    items = list(_items(plan, model, planned))
-    items.sort(key=lambda item: (-_seconds(item.sample), item.position))
-    size = plan.settings.batch_size
-    return [Batch(task, tuple(items[i : i + size])) for i in range(0, len(items), size)]
-
-
-def _items(plan: Plan, model: int, planned: PlannedTask) -> Iterator[Item]:
     given = plan.models[model].entry.given
-    samples = planned.samples
-    partner: Sequence[int] = ()
-    if given == "other target":
-        partner = derangement([sample.id for sample in samples], derive_seed(plan.settings.seed, planned.task.name))
-    for position, sample in enumerate(samples):
-        if given == "own target":
-            yield Item(position, sample, sample.target)
-        elif given == "other target":
-            yield Item(position, sample, samples[partner[position]].target)
-        elif given == "sample id":
-            yield Item(position, sample, sample.id)
+    planned = plan.tasks[task]
+    for stretch in _stretches(planned.samples()):
+        if given == "other target":
+            partner = derangement([sample.id for _, sample in stretch], derive_seed(planned.seed, planned.task.name))
+            items = [Item(at, sample, stretch[partner[i]][1].target) for i, (at, sample) in enumerate(stretch)]
+        elif given == "own target":
+            items = [Item(at, sample, sample.target) for at, sample in stretch]
         else:
-            yield Item(position, sample)
+            items = [Item(at, sample, sample.id if given == "sample id" else None) for at, sample in stretch]
+        items.sort(key=lambda item: (-heard_seconds(item.sample), item.position))
+        yield items
 
 
-def _seconds(sample: Sample) -> float:
+def heard_seconds(sample: Sample) -> float:
+    """Length of a sample's sound, as far as it is known."""
     return sum(audio.seconds or 0.0 for audio in sample.request.audios.values())
+
+
+def _stretches(samples: Iterator[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
+    """Lists of `WINDOW` samples; a last one of a single sample joins the list before it."""
+    held: list[tuple[int, Sample]] = []
+    while True:
+        taken = list(islice(samples, WINDOW))
+        if held and len(taken) > 1:
+            yield held
+            held = []
+        held += taken
+        if len(taken) < WINDOW:
+            break
+    if held:
+        yield held
+
+
+def _chosen(task: Task, chosen: tuple[int, ...] | None) -> Iterator[Sample]:
+    if chosen is None:
+        yield from task.samples()
+        return
+    wanted = iter(chosen)
+    following = next(wanted, None)
+    for position, sample in enumerate(task.samples()):
+        if following is None:
+            return
+        if position == following:
+            yield sample
+            following = next(wanted, None)
 
 
 def _plan_model(spec: Spec, settings: RunSettings) -> PlannedModel:
@@ -238,31 +266,49 @@ def _expand(spec: Spec) -> list[Spec]:
 
 def _plan_task(spec: Spec, settings: RunSettings) -> PlannedTask:
     task = TASKS.create(spec)
-    samples = list(task.samples())
-    if not samples:
-        raise DataError(f"task {task.name!r} has no samples; check its corpus with: audiometry ls corpora")
-    seen: set[str] = set()
-    for sample in samples:
-        if sample.id in seen:
-            raise DataError(f"task {task.name!r} has two samples called {sample.id!r}; ids must differ")
-        seen.add(sample.id)
-    _check_files(task.name, samples)
+    chosen = None
     if settings.limit is not None:
-        chosen = sorted(hash_order(sample.id for sample in samples)[: settings.limit])
-        samples = [samples[position] for position in chosen]
-    seeded = tuple(
-        replace(sample, request=replace(sample.request, seed=derive_seed(settings.seed, task.name, sample.id)))
-        for sample in samples
-    )
-    return PlannedTask(spec=spec, task=task, samples=seeded)
-
-
-def _check_files(task: str, samples: Sequence[Sample]) -> None:
-    """Raise DataError if a local audio file is not there: hours later would be too late."""
-    paths = {audio.path: sample.id for sample in samples for audio in sample.request.audios.values()}
-    missing = [path for path in paths if "://" not in path and not Path(path).is_file()]
-    if missing:
+        order = hash_order((sample.id for sample in task.samples()), first=settings.limit)
+        chosen = tuple(sorted(order))
+    size, seconds, digest = 0, 0.0, hashlib.sha256(f"{task.name}\x1f{task.version}".encode())
+    ids = array("Q")
+    missing: tuple[str, str] | None = None
+    lost = 0
+    for sample in _chosen(task, chosen):
+        size += 1
+        seconds += heard_seconds(sample)
+        digest.update(_described(sample))
+        ids.append(derive_seed(0, sample.id))
+        for audio in sample.request.audios.values():
+            if "://" not in audio.path and not Path(audio.path).is_file():
+                missing = missing or (sample.id, audio.path)
+                lost += 1
+    if missing is not None:
         raise DataError(
-            f"task {task!r}: {len(missing)} of {len(paths)} audio files are missing, the first for sample "
-            f"{paths[missing[0]]!r}: {missing[0]}; restore them, or prepare the corpus again"
+            f"task {task.name!r}: {lost} audio files are missing, the first for sample {missing[0]!r}: {missing[1]}; "
+            "restore them, or prepare the corpus again"
         )
+    if size == 0:
+        raise DataError(f"task {task.name!r} has no samples; check its corpus with: audiometry ls corpora")
+    if len(np.unique(np.frombuffer(ids, dtype=np.uint64))) != size:
+        raise DataError(f"task {task.name!r} has two samples called {_twice(task)!r}; ids must differ")
+    return PlannedTask(spec, task, size, seconds, digest.hexdigest(), settings.seed, chosen)
+
+
+def _described(sample: Sample) -> bytes:
+    """What is asked and expected, as bytes that do not depend on where the files lie."""
+    audios = [
+        (role, audio.digest or Path(audio.path).name, audio.start, audio.end, [repr(step) for step in audio.transforms])
+        for role, audio in sorted(sample.request.audios.items())
+    ]
+    line = [sample.id, audios, sample.request.text, sample.request.instruction, str(sample.target)]
+    return json.dumps([*line, sorted(sample.slices.items())], sort_keys=True).encode()
+
+
+def _twice(task: Task) -> str:
+    seen: set[str] = set()
+    for sample in task.samples():
+        if sample.id in seen:
+            return sample.id
+        seen.add(sample.id)
+    raise AssertionError("no id occurs twice")

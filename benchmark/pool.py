@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 
-from audiometry.benchmark.plan import Batch, PlannedModel, PlannedTask
+from audiometry.benchmark.answers import Pending
+from audiometry.benchmark.plan import Batch, Item, PlannedTask
 from audiometry.benchmark.worker import Evaluator, ModelFacts, Row, failed_row
 
 __all__ = ["Actor", "Pool"]
@@ -29,17 +30,38 @@ IN_FLIGHT = 2
 DEATHS = 3
 """How often a sample must take a worker along, alone, before it is blamed."""
 
+PARCEL_SECONDS = 0.2
+PARCEL_ITEMS = 512
+"""How long, and how many samples at most, one message to a worker should last."""
+
 LOADS = 3
 """How often in a row workers may die while the model loads before the model is given up."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A batch to ask. A suspect has been at a worker that died or hung."""
+    """Batches handed over together. A suspect has been at a worker that died or hung."""
 
-    batch: Batch
+    batches: tuple[Batch, ...]
     suspect: bool = False
     deaths: int = 0
+
+    @property
+    def items(self) -> list[Item]:
+        """Every item, in order."""
+        return [item for batch in self.batches for item in batch.items]
+
+    def halves(self) -> list[_Job]:
+        """Two jobs, each about half; none for a single item."""
+        if len(self.batches) > 1:
+            middle = len(self.batches) // 2
+            return [_Job(part, suspect=True) for part in (self.batches[:middle], self.batches[middle:])]
+        (batch,) = self.batches
+        if len(batch.items) < 2:
+            return []
+        middle = len(batch.items) // 2
+        parts = (batch.items[:middle], batch.items[middle:])
+        return [_Job((Batch(batch.task, part),), suspect=True) for part in parts]
 
 
 @dataclass
@@ -61,79 +83,93 @@ class _Flight:
 
 
 class Pool:
-    """Workers of one model and the batches that wait for them."""
+    """Workers of one model and the batches that wait for them.
+
+    `facts` is None where only a loaded model can tell its fingerprint; `batches` is then not asked before it has.
+    """
 
     def __init__(
         self,
-        model: PlannedModel,
         tasks: Sequence[PlannedTask],
-        batches: Sequence[Batch],
+        pending: Pending,
+        batches: Iterator[Batch],
         *,
+        first: Batch | None,
+        facts: ModelFacts | None,
         workers: int,
         sample_timeout: float,
         start: Callable[[], Any],
     ) -> None:
-        self.model = model
-        self.facts: ModelFacts | None = None
-        self._waiting: deque[_Job] = deque(_Job(batch) for batch in batches)
-        self._suspects: deque[_Job] = deque()
+        self.facts = facts
         self._tasks = tasks
+        self._pending = pending
         self._timeout = sample_timeout
-        self._limit = max(1, min(workers, len(batches)))
+        self._limit = workers
         self._start = start
+        self._batches = batches
+        self._next = first
+        self._suspects: deque[_Job] = deque()
         self._workers: list[_Worker] = []
         self._flights: dict[Any, _Flight] = {}
-        self._failed: list[Row] = []
+        self._failed: list[tuple[Item, Row]] = []
         self._bad_loads = 0
+        self._item_seconds: float | None = None
+
+    def waits(self) -> bool:
+        """Whether a batch waits for a worker. Asking may serve answers from the cache, until one is missing."""
+        if self._next is None:
+            self._next = next(self._batches, None)
+        return self._next is not None or bool(self._suspects)
 
     @property
     def done(self) -> bool:
-        """Whether nothing waits and nothing is under way."""
-        return not (self._waiting or self._suspects or self._flights or self._failed)
+        """Whether nothing waits and nothing is under way. A worker that has not loaded by then is not needed."""
+        unknown = self.facts is None and bool(self._loading())
+        return not (self._flights or self._failed or unknown or self.waits())
 
     def refs(self) -> list[Any]:
         """The Ray references whose completion this pool is waiting for."""
-        return [worker.loading for worker in self._workers if worker.facts is None] + list(self._flights)
+        return [worker.loading for worker in self._loading()] + list(self._flights)
 
     def fill(self) -> None:
-        """Start workers up to the limit, and hand batches to those that have room."""
-        work = len(self._waiting) + len(self._suspects) + sum(1 for worker in self._workers if worker.flights)
-        while len(self._workers) < min(self._limit, work):
-            actor = self._start()
-            self._workers.append(_Worker(actor, actor.load.remote()))
+        """Hand batches to the workers that have room, and start workers while batches wait."""
+        if self.facts is None and not self._workers:
+            self._add()  # what is cached can only be told once the model has said who it is
+        if self.facts is None:
+            return
         for depth in range(IN_FLIGHT):
             for worker in self._workers:
-                if worker.facts is None or worker.flights > depth or worker.has_suspect:
+                if worker.facts is None or worker.flights > depth or worker.has_suspect or not self.waits():
                     continue
-                if self._waiting:
-                    self._hand(worker, self._waiting.popleft())
-                elif self._suspects and not worker.flights:
+                if self._next is not None:
+                    self._hand(worker, self._parcel())
+                elif not worker.flights:
                     self._hand(worker, self._suspects.popleft())
+        while len(self._workers) < self._limit and not self._loading() and self.waits():
+            self._add()
 
-    def collect(self, ready: set[Any]) -> list[Row]:
-        """Rows of the batches whose references are in `ready`; failures are turned into retries or marked rows."""
-        rows: list[Row] = []
-        for worker in [worker for worker in self._workers if worker.facts is None and worker.loading in ready]:
+    def collect(self, ready: set[Any]) -> list[tuple[Item, Row]]:
+        """Answers whose references are in `ready`; failures are turned into retries or marked rows."""
+        pairs: list[tuple[Item, Row]] = []
+        for worker in [worker for worker in self._loading() if worker.loading in ready]:
             self._loaded(worker)
         for ref in [ref for ref in self._flights if ref in ready]:
             flight = self._flights.get(ref)
             if flight is None:  # its worker was just found dead, and the batch waits again
                 continue
             try:
-                rows.extend(ray.get(ref))
+                rows, seconds = ray.get(ref)
             except ray.exceptions.RayActorError as error:
                 self._lost(flight, "error", f"the worker died: {_first_line(error)}")
             else:
-                del self._flights[ref]
-                flight.worker.flights -= 1
-                flight.worker.has_suspect = False
-                self._head(flight.worker)
+                pairs += self._landed(ref, flight, rows, seconds)
         now = time.monotonic()
         for flight in [f for f in self._flights.values() if f.deadline is not None and now > f.deadline]:
             if flight in self._flights.values():
                 self._lost(flight, "timeout", f"no answer within {self._timeout:g} s")
+        self._pending.keep(pairs)
         failed, self._failed = self._failed, []
-        return rows + failed
+        return pairs + failed
 
     def close(self) -> None:
         """End the workers."""
@@ -141,18 +177,46 @@ class Pool:
             ray.kill(worker.actor)
         self._workers = []
 
+    def _loading(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.facts is None]
+
+    def _add(self) -> None:
+        actor = self._start()
+        self._workers.append(_Worker(actor, actor.load.remote()))
+
+    def _parcel(self) -> _Job:
+        """As many batches as keep a worker busy for `PARCEL_SECONDS`: quick models would else wait for messages."""
+        batches: list[Batch] = []
+        room = 1
+        if self._item_seconds is not None:
+            room = min(PARCEL_ITEMS, int(PARCEL_SECONDS / max(self._item_seconds, 1e-9)))
+        while self._next is not None and (not batches or sum(len(b.items) for b in batches) < room):
+            batches.append(self._next)
+            self._next = next(self._batches, None)
+        return _Job(tuple(batches))
+
     def _hand(self, worker: _Worker, job: _Job) -> None:
-        ref = worker.actor.evaluate.remote(job.batch)
+        ref = worker.actor.evaluate.remote(list(job.batches))
         worker.flights += 1
         worker.has_suspect = job.suspect
         self._flights[ref] = _Flight(worker, job)
         self._head(worker)
 
+    def _landed(self, ref: Any, flight: _Flight, rows: list[Row], seconds: float) -> list[tuple[Item, Row]]:
+        del self._flights[ref]
+        flight.worker.flights -= 1
+        flight.worker.has_suspect = False
+        self._head(flight.worker)
+        items = flight.job.items
+        each = seconds / len(items)
+        self._item_seconds = each if self._item_seconds is None else 0.7 * self._item_seconds + 0.3 * each
+        return list(zip(items, rows, strict=True))
+
     def _head(self, worker: _Worker) -> None:
         """Start the clock of the first batch in a worker's queue; those behind it are not yet being asked."""
         first = next((flight for flight in self._flights.values() if flight.worker is worker), None)
         if first is not None and first.deadline is None:
-            first.deadline = time.monotonic() + self._timeout * len(first.job.batch.items)
+            first.deadline = time.monotonic() + self._timeout * len(first.job.items)
 
     def _loaded(self, worker: _Worker) -> None:
         try:
@@ -161,33 +225,36 @@ class Pool:
         except ray.exceptions.RayActorError as error:
             facts, deadly = ModelFacts(error=f"the worker died while loading: {_first_line(error)}"), True
         if facts.error is None:
+            if self.facts is None:
+                self._pending.learn(facts)
             worker.facts = self.facts = facts
             self._bad_loads = 0
             return
         self._drop(worker)
         self._bad_loads += 1
-        never = self.facts is None or self.facts.error is not None
-        if (never and not deadly) or (self._bad_loads >= LOADS and not any(w.facts for w in self._workers)):
-            self.facts = facts if never else self.facts
-            for job in [*self._waiting, *self._suspects]:
-                self._mark(job.batch, "error", f"the model did not load: {facts.error}")
-            self._waiting.clear()
-            self._suspects.clear()
+        loaded = any(other.facts for other in self._workers)
+        if not loaded and (not deadly or self._bad_loads >= LOADS):
+            self.facts = self.facts or facts
+            self._give_up(f"the model did not load: {facts.error}")
+
+    def _give_up(self, reason: str) -> None:
+        while self.waits():
+            job = self._suspects.popleft() if self._next is None else _Job((self._next,))
+            self._next = None
+            self._mark(job, "error", reason)
 
     def _lost(self, flight: _Flight, status: str, reason: str) -> None:
         """Replace a worker that died or hung, and decide what becomes of the batches that it held."""
         held = [ref for ref, other in self._flights.items() if other.worker is flight.worker]
         jobs = [self._flights.pop(ref).job for ref in held]
         self._drop(flight.worker)
-        items = flight.job.batch.items
+        halves = flight.job.halves()
         if len(jobs) > 1:
             self._suspects.extend(replace(job, suspect=True) for job in jobs)
-        elif len(items) > 1:
-            middle = len(items) // 2
-            for half in (items[:middle], items[middle:]):
-                self._suspects.append(_Job(Batch(flight.job.batch.task, half), suspect=True))
+        elif halves:
+            self._suspects.extend(halves)
         elif status == "timeout" or flight.job.deaths + 1 >= DEATHS:
-            self._mark(flight.job.batch, status, reason)
+            self._mark(flight.job, status, reason)
         else:
             self._suspects.append(replace(flight.job, suspect=True, deaths=flight.job.deaths + 1))
 
@@ -195,9 +262,10 @@ class Pool:
         ray.kill(worker.actor)
         self._workers = [other for other in self._workers if other is not worker]
 
-    def _mark(self, batch: Batch, status: str, reason: str) -> None:
-        task = self._tasks[batch.task].task
-        self._failed.extend(failed_row(batch.task, task, item, status, reason) for item in batch.items)
+    def _mark(self, job: _Job, status: str, reason: str) -> None:
+        for batch in job.batches:
+            task = self._tasks[batch.task].task
+            self._failed += [(item, failed_row(batch.task, task, item, status, reason)) for item in batch.items]
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from audiometry.benchmark.plan import Plan
+from audiometry.benchmark.columns import FAILURES
+from audiometry.benchmark.plan import Item, Plan, heard_seconds
 from audiometry.benchmark.worker import Row
 
 __all__ = ["Progress"]
@@ -24,13 +25,18 @@ class _Line:
     bar: Any = None
     done: int = 0
     failed: int = 0
+    cached: int = 0
     audio_seconds: float = 0.0
     model_seconds: float = 0.0
 
     @property
-    def speed(self) -> str:
-        """RTFx: seconds of sound a second of the model's time."""
-        return f"{self.audio_seconds / self.model_seconds:.1f} x real time" if self.model_seconds > 0 else ""
+    def more(self) -> str:
+        """Failures, what came from the cache, and RTFx: seconds of sound a second of the model's time."""
+        parts = [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{self.cached} cached"] if self.cached else []
+        if self.model_seconds > 0 and self.audio_seconds > 0:
+            parts.append(f"{self.audio_seconds / self.model_seconds:.1f} x real time")
+        return ", ".join(parts)
 
 
 class Progress:
@@ -44,7 +50,7 @@ class Progress:
         self._told = time.monotonic()
         self._began = time.monotonic()
         self._lines: Mapping[tuple[int, int], _Line] = {
-            (m, t): _Line(f"{plan.models[m].label} · {plan.tasks[t].task.name}", len(plan.tasks[t].samples))
+            (m, t): _Line(f"{plan.models[m].label} · {plan.tasks[t].task.name}", plan.tasks[t].size)
             for m, t in plan.pairs
         }
 
@@ -73,19 +79,23 @@ class Progress:
         if self._display is not None:
             self._display.stop()
 
-    def rows(self, model: int, rows: list[Row]) -> None:
-        """Count rows that came back."""
-        for row in rows:
-            line = self._lines[(model, row.task)]
+    def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Count samples that were answered."""
+        touched = set()
+        for item, row in pairs:
+            line = self._lines[model, row.task]
+            touched.add((model, row.task))
             line.done += 1
-            line.failed += row.status in ("error", "timeout")
-            request = self._plan.tasks[row.task].samples[row.position].request
-            line.audio_seconds += sum(audio.seconds or 0.0 for audio in request.audios.values())
-            line.model_seconds += row.output.get("total_seconds") or 0.0
-            if self._display is not None:
-                failures = f"{line.failed} failed  " if line.failed else ""
-                self._display.update(line.bar, completed=line.done, more=failures + line.speed)
-        if not self._quiet and not self._live:
+            line.failed += row.status in FAILURES
+            line.cached += row.cached
+            if not row.cached:
+                line.audio_seconds += heard_seconds(item.sample)
+                line.model_seconds += row.output.get("total_seconds") or 0.0
+        if self._display is not None:
+            for key in touched:
+                line = self._lines[key]
+                self._display.update(line.bar, completed=line.done, more=line.more)
+        elif not self._quiet:
             self._plain()
 
     def _plain(self) -> None:
@@ -93,8 +103,7 @@ class Progress:
         finished = [line for line in self._lines.values() if line.done == line.total and line.bar is None]
         for line in finished:
             line.bar = True  # told once
-            failures = f", {line.failed} failed" if line.failed else ""
-            print(f"{line.label}: {line.done} of {line.total}{failures}, {line.speed}".rstrip(", "), file=sys.stderr)
+            print(f"{line.label}: {line.done} of {line.total}, {line.more}".rstrip(", "), file=sys.stderr)
         if now - self._told < PLAIN_SECONDS:
             return
         self._told = now

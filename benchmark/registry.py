@@ -91,6 +91,12 @@ class Entry(Generic[T]):
     given: Answer | None = None
     resources: Resources = Resources()
     check: Callable[..., None] | None = None
+    fingerprint: Callable[..., str] | None = None
+    """The model's fingerprint from its settings, without loading it; lets a cached run do without workers."""
+    deterministic: bool = False
+    """Whether a model whose fingerprint is known without loading it answers alike whatever the seed."""
+    waveforms: bool = True
+    """Whether requests must reach the model with their sound decoded."""
     needs: str | None = None
     """The extra to install for it, as in ``pip install 'audiometry[asr]'``."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +166,13 @@ class Registry(Generic[T]):
                 f"{self.kind} {spec.name!r} needs the package {error.name!r}; "
                 f"install it with: pip install 'audiometry[{entry.needs}]'"
             ) from error
+
+    def fingerprint(self, spec: Spec) -> str | None:
+        """The fingerprint of what `create` would make, if it can be told without making it."""
+        entry = self.get(spec.name)
+        if entry.fingerprint is None:
+            return None
+        return entry.fingerprint(**convert_settings(entry.factory, spec.settings, f"{self.kind} {spec.name!r}"))
 
     def check(self, spec: Spec) -> Entry[T]:
         """Check a spec's name and settings without building anything heavy."""
@@ -309,18 +322,23 @@ def model(
     given: Answer | None = None,
     resources: Resources = Resources(),
     check: Callable[..., None] | None = None,
+    fingerprint: Callable[..., str] | None = None,
+    deterministic: bool = False,
+    waveforms: bool = True,
     needs: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a factory of a Model under `name`.
 
-    `control` models are shown and never ranked. `given` says what a control is handed beside the requests.
+    `control` models are shown and never ranked. `given` says what a control is handed beside the requests. The other
+    arguments are the fields of `Entry`.
     """
 
     def register(factory: Callable[..., Any]) -> Callable[..., Any]:
         MODELS.add(
             _entry(
                 name, factory, abilities=frozenset(abilities), control=control, given=given,
-                resources=resources, check=check, needs=needs,
+                resources=resources, check=check, fingerprint=fingerprint, deterministic=deterministic,
+                waveforms=waveforms, needs=needs,
             )
         )  # fmt: skip
         return factory

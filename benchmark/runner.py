@@ -1,107 +1,191 @@
-"""Running a plan on Ray: one pool of workers a model, whichever is free takes the next batch."""
+"""Running a plan: what is cached is served, the rest is asked of pools of Ray workers, one pool a model."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from audiometry.benchmark.answers import Done, Pending
+from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.errors import RunInterruptedError, UserError
-from audiometry.benchmark.plan import Batch, Plan, batches
+from audiometry.benchmark.plan import Item, Plan
+from audiometry.benchmark.registry import MODELS
 from audiometry.benchmark.worker import ModelFacts, Row
+
+if TYPE_CHECKING:
+    from audiometry.benchmark.pool import Pool
 
 __all__ = ["Observer", "Outcome", "run_plan"]
 
-log = logging.getLogger("audiometry.runner")
+WAIT_SECONDS = 0.5
+GATHER_SECONDS = 0.01
 
 
 class Observer(Protocol):
     """Who is told what happens: the journal and the progress display."""
 
-    def rows(self, model: int, rows: list[Row]) -> None:
-        """Rows of a model have come back."""
+    def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Samples of a model were answered and scored."""
+        ...
+
+    def tick(self) -> None:
+        """Time has passed."""
         ...
 
 
 @dataclass
 class Outcome:
-    """What is known once the plan has run, beside the rows that the observer took."""
+    """What is known once the plan has run, beside the answers that the observer took."""
 
     facts: dict[int, ModelFacts] = field(default_factory=dict)
-    ray: Mapping[str, Any] = field(default_factory=dict)
+    cluster: Mapping[str, Any] = field(default_factory=dict)
     start_seconds: float = 0.0
 
 
-def run_plan(plan: Plan, observer: Observer, *, artefacts: str | None) -> Outcome:
-    """Ask everything in the plan. Rows reach `observer` as they come, in no particular order.
+@dataclass
+class _Run:
+    """What the phases of one run share."""
+
+    plan: Plan
+    observer: Observer
+    done: Done
+    cache: Cache | None
+    artefacts: str
+    outcome: Outcome
+    stack: ExitStack
+
+    def cluster(self) -> Mapping[str, Any]:
+        """The resources of Ray's cluster; Ray is started, or joined, when first asked."""
+        if not self.outcome.cluster:
+            began = time.perf_counter()
+            self.outcome.cluster = self.stack.enter_context(_ray())
+            self.stack.enter_context(_interruptible())  # Ray has set a handler of its own as it started
+            self.outcome.start_seconds = time.perf_counter() - began
+        return self.outcome.cluster
+
+
+def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None, artefacts: str) -> Outcome:
+    """Ask everything in the plan that is not done. Answers reach `observer` as they come, in no particular order.
+
+    What the cache holds is served first; Ray is started only if something is left to ask. Tasks that want the machine
+    to themselves come last, one model at a time. `artefacts` is the folder for sound that models make.
 
     Raises RunInterruptedError on Ctrl-C or SIGTERM, once the workers have ended.
     """
-    began = time.perf_counter()
-    with _ray() as cluster, _interruptible():  # Ray sets a handler of its own as it starts
-        outcome = Outcome(ray=cluster, start_seconds=time.perf_counter() - began)
-        pools = _pools(plan, artefacts, cluster)
-        try:
-            _drive(pools, observer)
-        finally:
-            for index, pool in pools.items():
-                pool.close()
-                if pool.facts is not None:
-                    outcome.facts[index] = pool.facts
+    outcome = Outcome()
+    with _interruptible(), ExitStack() as stack:
+        run = _Run(plan, observer, done, cache, artefacts, outcome, stack)
+        for phase in _phases(plan):
+            _run_phase(run, phase)
     return outcome
 
 
-def _drive(pools: Mapping[int, Any], observer: Observer) -> None:
-    import ray
+def _phases(plan: Plan) -> Iterator[dict[int, list[int]]]:
+    """Tasks by model: all that may run side by side, then each exclusive pair alone."""
+    shared: dict[int, list[int]] = {}
+    for m, t in plan.pairs:
+        if not plan.tasks[t].task.exclusive:
+            shared.setdefault(m, []).append(t)
+    if shared:
+        yield shared
+    for m, t in plan.pairs:
+        if plan.tasks[t].task.exclusive:
+            yield {m: [t]}
 
+
+def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
+    pools: dict[int, Pool] = {}
+    try:
+        for index, tasks in phase.items():
+            pool = _make_pool(run, index, tasks)
+            if pool is not None:
+                pools[index] = pool
+        _drive(pools, run.observer)
+    finally:
+        for index, pool in pools.items():
+            pool.close()
+            if pool.facts is not None:
+                run.outcome.facts[index] = pool.facts
+
+
+def _make_pool(run: _Run, index: int, tasks: list[int]) -> Pool | None:
+    """A pool with work left to do; None if the cache, or the run so far, had every answer."""
+    plan = run.plan
+    model = plan.models[index]
+    if all(run.done.count(index, t) == plan.tasks[t].size for t in tasks):
+        return None
+    emit = functools.partial(run.observer.answered, index)
+    pending = Pending(plan, index, tasks, done=run.done, cache=run.cache, artefacts=run.artefacts, emit=emit)
+    fingerprint = MODELS.fingerprint(model.spec)
+    facts = None
+    first = None
+    batches = pending.batches()
+    if fingerprint is not None:
+        facts = ModelFacts(fingerprint, model.entry.deterministic)
+        run.outcome.facts[index] = facts
+        pending.learn(facts)
+        first = next(batches, None)
+        if first is None:
+            return None
+    from audiometry.benchmark.pool import Pool
+
+    cluster = run.cluster()
+    _check_room(model.label, model.resources.cpus, model.resources.gpus, cluster)
+    exclusive = any(plan.tasks[t].task.exclusive for t in tasks)
+    workers = plan.settings.workers or _default_workers(model.resources.cpus, cluster, model.entry.control)
+    return Pool(
+        plan.tasks, pending, batches, first=first, facts=facts, workers=1 if exclusive else workers,
+        sample_timeout=plan.settings.sample_timeout, start=_starter(run, index),
+    )  # fmt: skip
+
+
+def _drive(pools: Mapping[int, Pool], observer: Observer) -> None:
     open_pools = dict(pools)
     while open_pools:
         for pool in open_pools.values():
             pool.fill()
-        refs = [ref for pool in open_pools.values() for ref in pool.refs()]
-        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0.02, fetch_local=True) if refs else ([], [])
-        if not ready and refs:
-            ready, _ = ray.wait(refs, num_returns=1, timeout=0.5, fetch_local=True)
+        ready = _ready([ref for pool in open_pools.values() for ref in pool.refs()])
         for index, pool in list(open_pools.items()):
-            rows = pool.collect(set(ready))
-            if rows:
-                observer.rows(index, rows)
+            pairs = pool.collect(ready)
+            if pairs:
+                observer.answered(index, pairs)
             if pool.done:
                 pool.close()
                 del open_pools[index]
+        observer.tick()
 
 
-def _pools(plan: Plan, artefacts: str | None, cluster: Mapping[str, Any]) -> dict[int, Any]:
-    from audiometry.benchmark.pool import Pool
+def _ready(refs: list[Any]) -> set[Any]:
+    """The references that are complete; waits a while for the first, then gathers what else is there."""
+    if not refs:
+        return set()
+    import ray
 
-    pools = {}
-    for index, model in enumerate(plan.models):
-        work: list[Batch] = [b for m, t in plan.pairs if m == index for b in batches(plan, m, t)]
-        workers = plan.settings.workers or _default_workers(model.resources.cpus, cluster, model.entry.control)
-        _check_room(model.label, model.resources.cpus, model.resources.gpus, cluster)
-        pools[index] = Pool(
-            model, plan.tasks, work, workers=workers,
-            sample_timeout=plan.settings.sample_timeout, start=_starter(plan, index, artefacts),
-        )  # fmt: skip
-    return pools
+    ready, left = ray.wait(refs, num_returns=1, timeout=WAIT_SECONDS, fetch_local=True)
+    if ready and left:
+        more, _ = ray.wait(left, num_returns=len(left), timeout=GATHER_SECONDS, fetch_local=True)
+        ready += more
+    return set(ready)
 
 
-def _starter(plan: Plan, index: int, artefacts: str | None) -> Callable[[], Any]:
-    from audiometry.benchmark.pool import Actor
-
+def _starter(run: _Run, index: int) -> Callable[[], Any]:
+    plan = run.plan
     model = plan.models[index]
-    threads = max(1, round(model.resources.cpus))
 
     def start() -> Any:
+        from audiometry.benchmark.pool import Actor
+
         options: dict[str, Any] = {"num_cpus": model.resources.cpus, "max_concurrency": 2}
         if model.resources.gpus:
             options["num_gpus"] = model.resources.gpus
@@ -112,8 +196,9 @@ def _starter(plan: Plan, index: int, artefacts: str | None) -> Callable[[], Any]
             model.entry.given,
             [task.spec for task in plan.tasks],
             plugins=plan.settings.plugins,
-            threads=threads,
-            artefacts=artefacts if plan.settings.keep_audio else None,
+            threads=max(1, round(model.resources.cpus)),
+            decodes=model.entry.waveforms,
+            artefacts=run.artefacts if plan.settings.keep_audio else None,
             folder=str(Path.cwd()),
         )
 
@@ -157,7 +242,7 @@ def _ray() -> Iterator[Mapping[str, Any]]:
                 configure_logging=False,
             )
         try:
-            resources: Mapping[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray does not annotate it
+            resources: Mapping[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # not annotated
             yield resources
         finally:
             if owned:

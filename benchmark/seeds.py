@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Sequence
 
 __all__ = ["derangement", "derive_seed", "hash_order"]
@@ -18,10 +19,11 @@ def derive_seed(seed: int, *names: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def hash_order(ids: Iterable[str]) -> list[int]:
-    """Positions of `ids` in a fixed pseudo-random order: what ``--limit N`` takes the first N of."""
-    keyed = [(hashlib.sha256(name.encode()).digest(), position) for position, name in enumerate(ids)]
-    return [position for _, position in sorted(keyed)]
+def hash_order(ids: Iterable[str], first: int | None = None) -> list[int]:
+    """Positions of `ids` in a fixed pseudo-random order, or the `first` of them: what ``--limit N`` takes."""
+    keyed = ((hashlib.sha256(name.encode()).digest(), position) for position, name in enumerate(ids))
+    ordered = sorted(keyed) if first is None else heapq.nsmallest(first, keyed)
+    return [position for _, position in ordered]
 
 
 def derangement(ids: Sequence[str], seed: int) -> list[int]:

@@ -15,15 +15,24 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from audiometry.benchmark import audio
-from audiometry.benchmark.errors import AudiometryError
+from audiometry.benchmark.errors import AudioError, AudiometryError
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
-from audiometry.benchmark.types import Answer, Model, Output, Request, Score, Task
+from audiometry.benchmark.types import Answer, Model, Output, OutputStatus, Request, Score, Segment, Task
 
-__all__ = ["Evaluator", "ModelFacts", "Row", "failed_row", "store_artefact"]
+__all__ = [
+    "Evaluator",
+    "ModelFacts",
+    "Row",
+    "failed_row",
+    "make_row",
+    "output_columns",
+    "restored_output",
+    "store_artefact",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,14 @@ class Row:
     counts: Mapping[str, float]
     details: Mapping[str, str] = field(default_factory=dict)
     score_status: str = "ok"
+    cached: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of the sound files that were not known before, by path."""
+
+    @property
+    def verdict(self) -> str:
+        """What became of the sample: the output's status, or else the score's."""
+        return self.status if self.status != "ok" else self.score_status
 
 
 class Evaluator:
@@ -61,6 +78,7 @@ class Evaluator:
         *,
         plugins: Sequence[str] = (),
         threads: int = 1,
+        decodes: bool = True,
         artefacts: str | None = None,
         folder: str | None = None,
     ) -> None:
@@ -68,7 +86,7 @@ class Evaluator:
             os.chdir(folder)  # settings may hold relative paths
         os.environ["OMP_NUM_THREADS"] = str(max(threads, 1))
         self._spec, self._given, self._task_specs = model, given, list(tasks)
-        self._plugins, self._artefacts = list(plugins), artefacts
+        self._plugins, self._artefacts, self._decodes = list(plugins), artefacts, decodes
         self._model: Any = None
         self._tasks: dict[int, Task] = {}
         self._turn = threading.Lock()
@@ -85,19 +103,34 @@ class Evaluator:
         model: Model = self._model
         return ModelFacts(model.fingerprint, bool(model.deterministic), time.perf_counter() - start)
 
-    def evaluate(self, batch: Batch) -> list[Row]:
-        """Answer and score each item. Decoding of one batch overlaps with the model's work on another."""
-        outputs: dict[int, Output] = {}
+    def evaluate(self, batches: Sequence[Batch]) -> tuple[list[Row], float]:
+        """Answer and score the items of each batch; returns their rows in order, and the seconds it took.
+
+        Decoding for one call overlaps with the model's work on another.
+        """
+        decoded = [self._decode(batch) for batch in batches]
+        rows: list[Row] = []
+        with self._turn:
+            start = time.perf_counter()
+            for batch, (ready, outputs, digests) in zip(batches, decoded, strict=True):
+                answered = outputs | self._ask(ready)
+                task = self._task(batch.task)
+                for item in batch.items:
+                    row = make_row(batch.task, task, item, answered[item.position], self._artefacts)
+                    rows.append(replace(row, digests=digests.get(item.position, {})))
+            return rows, time.perf_counter() - start
+
+    def _decode(self, batch: Batch) -> tuple[list[tuple[Item, Request]], dict[int, Output], dict[int, dict[str, str]]]:
         ready: list[tuple[Item, Request]] = []
+        failed: dict[int, Output] = {}
+        digests: dict[int, dict[str, str]] = {}
         for item in batch.items:
             try:
-                ready.append((item, decode(item.sample.request)))
+                digests[item.position] = new_digests(item.sample.request)
+                ready.append((item, decode(item.sample.request) if self._decodes else item.sample.request))
             except Exception as error:  # a decoder may raise anything on a stranger's file
-                outputs[item.position] = Output(status="error", error=describe(error))
-        with self._turn:
-            outputs |= self._ask(ready)
-        task = self._task(batch.task)
-        return [self._row(batch.task, task, item, outputs[item.position]) for item in batch.items]
+                failed[item.position] = Output(status="error", error=describe(error))
+        return ready, failed, digests
 
     def close(self) -> None:
         """Give the model's memory back."""
@@ -132,19 +165,6 @@ class Evaluator:
         middle = len(ready) // 2
         return self._ask(ready[:middle]) | self._ask(ready[middle:])
 
-    def _row(self, index: int, task: Task, item: Item, output: Output) -> Row:
-        score = score_output(task, item, output)
-        return Row(
-            task=index,
-            position=item.position,
-            sample_id=item.sample.id,
-            status=output.status,
-            output=output_columns(output, self._artefacts),
-            counts={name: float(value) for name, value in score.counts.items()},
-            details=dict(score.details),
-            score_status=score.status,
-        )
-
 
 def decode(request: Request) -> Request:
     """`request` with its audios decoded. Raises AudioError."""
@@ -161,15 +181,37 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-def failed_row(task_index: int, task: Task, item: Item, status: str, error: str) -> Row:
-    """The row of a sample whose worker died, hung or never started."""
-    output = Output(status="timeout" if status == "timeout" else "error", error=error)
+def new_digests(request: Request) -> dict[str, str]:
+    """The sha256 of each local sound file whose corpus does not tell it, by path."""
+    paths = [one.path for one in request.audios.values() if one.digest is None and "://" not in one.path]
+    digests = {}
+    for path in paths:
+        try:
+            with Path(path).open("rb") as file:
+                digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be opened: {error.strerror}") from error
+    return digests
+
+
+def make_row(index: int, task: Task, item: Item, output: Output, artefacts: str | None = None) -> Row:
+    """Score one output of the task at `index` in the plan, and put it into plain values."""
     score = score_output(task, item, output)
     return Row(
-        task=task_index, position=item.position, sample_id=item.sample.id, status=output.status,
-        output=output_columns(output, None), counts=dict(score.counts), details=dict(score.details),
+        task=index,
+        position=item.position,
+        sample_id=item.sample.id,
+        status=output.status,
+        output=output_columns(output, artefacts),
+        counts={name: float(value) for name, value in score.counts.items()},
+        details=dict(score.details),
         score_status=score.status,
-    )  # fmt: skip
+    )
+
+
+def failed_row(index: int, task: Task, item: Item, status: str, error: str) -> Row:
+    """The row of a sample whose worker died, hung or never started."""
+    return make_row(index, task, item, Output(status="timeout" if status == "timeout" else "error", error=error))
 
 
 def score_output(task: Task, item: Item, output: Output) -> Score:
@@ -210,6 +252,29 @@ def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
         np.save(buffer, output.embedding, allow_pickle=False)
         columns["embedding"] = store_artefact(artefacts, buffer.getvalue(), ".npy")
     return columns
+
+
+def restored_output(status: str, columns: Mapping[str, Any], artefacts: str) -> Output:
+    """The output whose columns these are: the inverse of `output_columns`, for scoring again.
+
+    Raises AudioError if sound that the model made is not kept any more.
+    """
+    import numpy as np
+
+    made = columns.get("audio_out")
+    embedded = columns.get("embedding")
+    seconds = columns.get("total_seconds")
+    return Output(
+        status=cast("OutputStatus", status),
+        text=columns.get("text"),
+        score=columns.get("score"),
+        error=columns.get("error"),
+        labels=columns.get("labels") or {},
+        segments=tuple(Segment(*values) for values in columns.get("segments") or ()),
+        audio=audio.read_file(Path(artefacts) / made) if made else None,
+        embedding=np.load(Path(artefacts) / embedded, allow_pickle=False) if embedded else None,
+        timings={} if seconds is None else {"total": seconds},
+    )
 
 
 def store_artefact(folder: str, content: bytes, suffix: str) -> str:

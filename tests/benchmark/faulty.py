@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from audiometry.benchmark.registry import model, task
@@ -42,6 +43,18 @@ def echo(*, count: int = 20) -> Task:
     )  # fmt: skip
 
 
+@task("echo-again")
+def echo_again() -> Task:
+    """Say the text again, under another name."""
+    return replace(echo(), name="echo-again")
+
+
+@task("alone")
+def alone() -> Task:
+    """Say the text again, with the machine to itself."""
+    return replace(echo(), name="alone", exclusive=True)
+
+
 @task("unscorable")
 def unscorable() -> Task:
     """Fail while scoring."""
@@ -60,11 +73,11 @@ class Faulty:
 
     name = "faulty"
     abilities = frozenset({"respond"})
-    fingerprint = "faulty-1"
     deterministic = True
 
     def __init__(self, fault, at, once):
         self.fault, self.at, self.once = fault, at, once
+        self.fingerprint = f"faulty-{fault}-{at}-{once}"
 
     def generate(self, requests):
         hit = any(request.text.endswith(self.at) for request in requests)
@@ -111,6 +124,18 @@ def faulty(*, fault: str = "none", at: str = "007", once: str = "", label: str =
     """Echo, with a fault; `label` names it in results."""
     del label
     return Faulty(fault, at, once)
+
+
+def _known_fingerprint(*, fault: str = "none", at: str = "007", once: str = "") -> str:
+    return f"known-{fault}-{at}-{once}"
+
+
+@model("known", abilities={"respond"}, fingerprint=_known_fingerprint, deterministic=True)
+def known(*, fault: str = "none", at: str = "007", once: str = "") -> Faulty:
+    """Echo, with a fault, and with a fingerprint that is known before it is loaded."""
+    made = Faulty(fault, at, once)
+    made.fingerprint = _known_fingerprint(fault=fault, at=at, once=once)
+    return made
 
 
 @model("stillborn", abilities={"respond"})

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from audiometry.benchmark.errors import AudiometryError, SettingError, UserError
-from audiometry.benchmark.evaluate import Evaluation, evaluate
+from audiometry.benchmark.errors import AudiometryError, RunInterruptedError, SettingError, StoreError, UserError
+from audiometry.benchmark.evaluate import Evaluation, evaluate, resume
 from audiometry.benchmark.plan import RunSettings
 from audiometry.benchmark.store import Store
+from audiometry.benchmark.tally import Tally
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
 ECHO = RunSettings(models=("faulty",), tasks=("echo",), plugins=(PLUGIN,), batch_size=4, resamples=200)
@@ -37,7 +39,7 @@ def test_undisturbed_run_leaves_everything(tmp_path: Path) -> None:
         "run.json", "results.json", "outputs.parquet", "scores.parquet",
     }  # fmt: skip
     document = json.loads((done.folder / "run.json").read_text())
-    assert document["models"][0]["fingerprint"] == "faulty-1"
+    assert document["models"][0]["fingerprint"] == "faulty-none-007-"
     assert document["versions"]["ray"]
     assert json.loads((done.folder / "results.json").read_text())["run"] == document["fingerprint"]
     stored = Store.open().results()
@@ -117,6 +119,7 @@ def test_results_do_not_depend_on_workers_or_batches(tmp_path: Path) -> None:
     assert (first / "results.json").read_bytes() == (second / "results.json").read_bytes()
     columns = ["model", "sample_id", "status", "text"]
     frames = [pd.read_parquet(folder / "outputs.parquet")[columns] for folder in (first, second)]
+    frames = [frame.sort_values(columns[:2], ignore_index=True) for frame in frames]
     pd.testing.assert_frame_equal(*frames)
 
 
@@ -141,3 +144,75 @@ def test_bad_plans_are_refused_before_anything_starts(tmp_path: Path) -> None:
         run(replace(ECHO, cpus=64), tmp_path / "run")
     with pytest.raises(SettingError, match="two models are called 'faulty'"):
         run(replace(ECHO, models=("faulty", "faulty:fault=none,label=faulty")), tmp_path / "run")
+
+
+def test_answers_are_cached_between_runs_and_ray_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(ECHO, models=("known:fault=blank",))
+    first = run(settings, tmp_path / "first")
+    monkeypatch.setattr("audiometry.benchmark.runner._ray", lambda: pytest.fail("Ray was started"))
+    second = run(replace(settings, workers=2, batch_size=7), tmp_path / "second")
+    assert (first.folder / "results.json").read_bytes() == (second.folder / "results.json").read_bytes()
+    assert pd.read_parquet(second.folder / "outputs.parquet")["cached"].all()
+    timing = json.loads((second.folder / "run.json").read_text())["timings"][0]
+    assert timing["cached"] == 20
+
+
+def test_a_changed_setting_never_hits(tmp_path: Path) -> None:
+    run(replace(ECHO, models=("known",)), tmp_path / "first")
+    done = run(replace(ECHO, models=("known:fault=blank",)), tmp_path / "second")
+    assert not pd.read_parquet(done.folder / "outputs.parquet")["cached"].any()
+
+
+def test_a_model_that_tells_its_fingerprint_late_is_cached_too(tmp_path: Path) -> None:
+    run(replace(ECHO, limit=8), tmp_path / "first")
+    done = run(ECHO, tmp_path / "second")
+    assert pd.read_parquet(done.folder / "outputs.parquet")["cached"].sum() == 8
+    fresh = run(replace(ECHO, cache=False), tmp_path / "third")
+    assert not pd.read_parquet(fresh.folder / "outputs.parquet")["cached"].any()
+
+
+def test_failures_are_asked_again(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    models = (f"known:fault=nan,once={once}",)
+    first = run(replace(ECHO, models=models), tmp_path / "first")
+    second = run(replace(ECHO, models=models), tmp_path / "second")
+    assert (first.results[0].failed, second.results[0].failed) == (1, 0)
+    assert pd.read_parquet(second.folder / "outputs.parquet")["cached"].sum() == 19
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(ECHO, cache=False)
+    whole = run(settings, tmp_path / "whole")
+    answered = Tally.answered
+
+    def stop_after_some(self: Tally, model: int, pairs: list[Any]) -> None:
+        answered(self, model, pairs[:3])
+        raise RunInterruptedError("stopped by a test")
+
+    monkeypatch.setattr(Tally, "answered", stop_after_some)
+    with pytest.raises(RunInterruptedError, match=r"3 samples are in .*; go on with: audiometry run --resume"):
+        run(settings, tmp_path / "stopped")
+    monkeypatch.undo()
+    monkeypatch.setenv("AUDIOMETRY_HOME", str(tmp_path / "home"))
+    stopped = json.loads((tmp_path / "stopped" / "results.json").read_text())["results"][0]
+    assert stopped["n"] == 3
+    done = resume(tmp_path / "stopped", quiet=True)
+    assert (done.folder / "results.json").read_bytes() == (whole.folder / "results.json").read_bytes()
+    assert pd.read_parquet(done.folder / "outputs.parquet")["sample_id"].is_unique
+    with pytest.raises(StoreError, match="is complete; there is nothing to go on with"):
+        resume(tmp_path / "stopped")
+
+
+def test_tasks_with_the_same_requests_share_one_inference(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("known",), tasks=("echo", "echo-again"), batch_size=20), tmp_path / "run")
+    outputs = pd.read_parquet(done.folder / "outputs.parquet")
+    assert not outputs[outputs["task"] == "echo"]["cached"].any()
+    assert len(outputs) == 40
+
+
+def test_exclusive_tasks_are_never_cached(tmp_path: Path) -> None:
+    settings = replace(ECHO, models=("known", "faulty"), tasks=("alone", "echo"))
+    run(settings, tmp_path / "first")
+    done = run(settings, tmp_path / "second")
+    outputs = pd.read_parquet(done.folder / "outputs.parquet")
+    assert outputs.groupby("task")["cached"].all().to_dict() == {"alone": False, "echo": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def items(count: int) -> tuple[Item, ...]:
 
 def test_rows_come_back_in_order_with_counts_and_time() -> None:
     made = evaluator("faulty")
-    rows = made.evaluate(Batch(0, items(3)))
+    rows, seconds = made.evaluate([Batch(0, items(2)), Batch(0, items(3)[2:])])
     assert [(row.position, row.status, row.counts["wrong"]) for row in rows] == [(i, "ok", 0.0) for i in range(3)]
+    assert seconds > 0
     assert all(row.output["total_seconds"] > 0 for row in rows)
     made.close()
     made.close()
@@ -45,7 +47,7 @@ def test_rows_come_back_in_order_with_counts_and_time() -> None:
                                                ("type", "the model returned str in place of an Output"),
                                                ("nan", "a score that is not a finite number")])  # fmt: skip
 def test_halving_finds_the_poison(fault: str, reason: str) -> None:
-    rows = evaluator(f"faulty:fault={fault},at=005").evaluate(Batch(0, items(9)))
+    rows, _ = evaluator(f"faulty:fault={fault},at=005").evaluate([Batch(0, items(9))])
     assert [row.status for row in rows] == ["error" if i == 5 else "ok" for i in range(9)]
     assert reason in rows[5].output["error"]
     assert rows[5].counts == {"wrong": 1.0, "asked": 1.0}
@@ -67,10 +69,22 @@ def test_undecodable_sound_is_that_samples_error(tmp_path: Path) -> None:
             for i, path in enumerate((good, bad))
         ),
     )
-    first, second = evaluator("faulty").evaluate(batch)
+    (first, second), _ = evaluator("faulty").evaluate([batch])
     assert first.status == "ok"
     assert second.status == "error"
     assert "bad.wav: cannot be decoded" in second.output["error"]
+    assert first.digests == {str(good): hashlib.sha256(good.read_bytes()).hexdigest()}
+    (tmp_path / "good.wav").unlink()
+    (gone, _), _ = evaluator("faulty").evaluate([batch])
+    assert "good.wav: cannot be opened" in gone.output["error"]
+
+
+def test_sound_is_not_decoded_for_models_that_do_not_want_it(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    asked = Sample("s", Request("respond", {"input": Audio(str(bad))}, text="x0"), "x0")
+    (row,), _ = evaluator("faulty", decodes=False).evaluate([Batch(0, (Item(0, asked),))])
+    assert row.status == "ok"
 
 
 def test_outputs_become_columns_and_artefacts(tmp_path: Path) -> None:
@@ -89,6 +103,14 @@ def test_outputs_become_columns_and_artefacts(tmp_path: Path) -> None:
     assert columns["segments"] == [[0.0, 1.0, "word", None]]
     assert worker.output_columns(output, str(tmp_path)) == columns
     assert "audio_out" not in worker.output_columns(output, None)
+    back = worker.restored_output("ok", columns, str(tmp_path))
+    assert (back.labels, back.segments, back.score, back.timings) == (
+        output.labels, output.segments, output.score, output.timings,
+    )  # fmt: skip
+    assert back.audio is not None
+    assert back.audio.seconds == 0.01
+    np.testing.assert_array_equal(back.embedding, output.embedding)
+    assert worker.restored_output("empty", {}, str(tmp_path)) == Output(status="empty")
 
 
 def test_counts_must_be_finite() -> None:

@@ -1,0 +1,153 @@
+"""The evidence of a run as Parquet: what each sample was answered, and how it was scored.
+
+Written in stretches, so that a million samples need no more memory than one stretch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.journal import Line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["OUTPUTS", "SCORES", "Names", "read_outputs", "write_evidence"]
+
+OUTPUTS = "outputs.parquet"
+SCORES = "scores.parquet"
+STRETCH = 20_000
+
+TEXTS = (
+    "model",
+    "task",
+    "sample_id",
+    "status",
+    "text",
+    "error",
+    "labels",
+    "segments",
+    "audio_out",
+    "embedding",
+    "audio",
+)
+NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
+KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "audio_out", "embedding")
+"""What is kept of an output, by `worker.output_columns`."""
+
+
+class Names:
+    """Names of counts, slices and details that the lines of a run hold: the columns of its scores."""
+
+    def __init__(self) -> None:
+        self.counts: set[str] = set()
+        self.slices: set[str] = set()
+        self.details: set[str] = set()
+
+    def add(self, line: Line) -> None:
+        """Take the names of a line."""
+        self.counts |= line.counts.keys()
+        self.slices |= line.slices.keys()
+        self.details |= line.details.keys()
+
+
+def write_evidence(
+    folder: Path, lines: Iterable[Line], names: Names, models: Sequence[str], tasks: Sequence[str]
+) -> None:
+    """Write `outputs.parquet` and `scores.parquet` into `folder`, a row for each line, in their order.
+
+    `models` and `tasks` are the labels that the lines' positions stand for.
+
+    Raises StoreError if that fails; a file appears whole or not at all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schemas = {OUTPUTS: _outputs_schema(), SCORES: _scores_schema(names)}
+    temporary = {name: folder / f".{name}.tmp" for name in schemas}
+    try:
+        writers = {name: pq.ParquetWriter(temporary[name], schemas[name], compression="zstd") for name in schemas}
+        try:
+            for stretch in _stretches(lines):
+                keys = [{"model": models[line.model], "task": tasks[line.task]} for line in stretch]
+                rows = {
+                    OUTPUTS: [key | _output(line) for key, line in zip(keys, stretch, strict=True)],
+                    SCORES: [key | _score(line) for key, line in zip(keys, stretch, strict=True)],
+                }
+                for name, writer in writers.items():
+                    writer.write_table(pa.Table.from_pylist(rows[name], schema=schemas[name]))
+        finally:
+            for writer in writers.values():
+                writer.close()
+        for name, path in temporary.items():
+            path.replace(folder / name)
+    except OSError as error:
+        raise StoreError(f"cannot write the evidence in {folder}: {error}; free some space and run again") from error
+
+
+def read_outputs(folder: Path) -> Iterator[dict[str, Any]]:
+    """Rows of `outputs.parquet`, with the kept values of each output under `output`, as a worker gave them.
+
+    Raises StoreError if there is none.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(folder / OUTPUTS)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read the outputs in {folder}: {error}; give the folder of a finished run") from error
+    with file:
+        for batch in file.iter_batches(STRETCH):
+            for row in batch.to_pylist():
+                kept = {name: row[name] for name in KEPT}
+                for name in ("labels", "segments"):
+                    kept[name] = json.loads(kept[name]) if kept[name] else None
+                yield row | {"output": kept}
+
+
+def _stretches(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    left = iter(lines)
+    first = True
+    while (stretch := list(islice(left, STRETCH))) or first:
+        first = False
+        yield stretch
+
+
+def _outputs_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    fields = [(name, pa.string()) for name in TEXTS] + [(name, pa.float64()) for name in NUMBERS]
+    return pa.schema([*fields, ("cached", pa.bool_())])
+
+
+def _scores_schema(names: Names) -> pa.Schema:
+    import pyarrow as pa
+
+    plain = ("model", "task", "sample_id", "status", "cluster", "stratum")
+    fields = [(name, pa.string()) for name in plain]
+    fields += [(f"count.{name}", pa.float64()) for name in sorted(names.counts)]
+    fields += [(f"slice.{name}", pa.string()) for name in sorted(names.slices)]
+    return pa.schema(fields + [(f"detail.{name}", pa.string()) for name in sorted(names.details)])
+
+
+def _output(line: Line) -> dict[str, Any]:
+    kept = {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in line.output.items()}
+    sound = {"audio" if key == "path" else f"audio_{key}": value for key, value in line.audio.items()}
+    return {"sample_id": line.sample_id, "status": line.status, "cached": line.cached, **kept, **sound}
+
+
+def _score(line: Line) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sample_id": line.sample_id, "status": line.verdict, "cluster": line.cluster, "stratum": line.stratum,
+    }  # fmt: skip
+    parts: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("count", line.counts), ("slice", line.slices), ("detail", line.details),
+    )  # fmt: skip
+    for prefix, values in parts:
+        row |= {f"{prefix}.{name}": value for name, value in values.items()}
+    return row

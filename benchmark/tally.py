@@ -1,0 +1,129 @@
+"""What a run has gathered so far: scores as columns, times, failures; fed by fresh answers and by the journal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audiometry.benchmark.answers import Done
+from audiometry.benchmark.columns import FAILURES, Columns, Subject, reduce_columns
+from audiometry.benchmark.evidence import Names
+from audiometry.benchmark.journal import Journal, Line, read_journal, repair
+from audiometry.benchmark.plan import Item, Plan
+from audiometry.benchmark.progress import Progress
+from audiometry.benchmark.types import Result
+from audiometry.benchmark.worker import Row
+
+__all__ = ["Tally"]
+
+
+@dataclass
+class _Sums:
+    seconds: float = 0.0
+    audio_seconds: float = 0.0
+    cached: int = 0
+    failed: int = 0
+    first_error: str = ""
+
+
+@dataclass
+class Tally:
+    """Takes answers, journals them, and reduces them to results."""
+
+    plan: Plan
+    done: Done
+    journal: Journal
+    progress: Progress
+    columns: dict[tuple[int, int], Columns] = field(default_factory=dict)
+    sums: dict[tuple[int, int], _Sums] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+
+    def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Take fresh answers. A sample that was answered before is not counted twice."""
+        fresh = [(item, row) for item, row in pairs if self.done.mark(model, row.task, row.position)]
+        lines = [Line.of(model, item.sample, row) for item, row in fresh]
+        self.journal.append(lines)
+        for line in lines:
+            self._count(line)
+        self.progress.answered(model, fresh)
+
+    def tick(self) -> None:
+        """Let the journal make durable what it holds."""
+        self.journal.tick()
+
+    def recall(self) -> int:
+        """Take the answers of the journal of a run that was stopped; returns how many."""
+        repair(self.journal.path)
+        count = 0
+        for line in read_journal(self.journal.path):
+            if self.done.mark(line.model, line.task, line.position):
+                self._count(line)
+                count += 1
+        return count
+
+    @property
+    def count(self) -> int:
+        """How many samples were answered."""
+        return sum(map(len, self.columns.values()))
+
+    def results(self, fingerprint: str) -> list[Result]:
+        """Results of every (model, task) that has answers."""
+        results = []
+        for m, t in self.plan.pairs:
+            columns = self.columns.get((m, t))
+            if columns is None:
+                continue
+            model = self.plan.models[m]
+            subject = Subject(fingerprint, model.label, model.entry.control)
+            results += reduce_columns(
+                subject, self.plan.tasks[t].task, columns, seed=self.plan.settings.seed,
+                resamples=self.plan.settings.resamples, expected=self.plan.tasks[t].size,
+            )  # fmt: skip
+        return results
+
+    def problems(self) -> list[str]:
+        """What makes this run no result: more failures than allowed."""
+        problems = []
+        limit = self.plan.settings.max_failures
+        for (m, t), sums in sorted(self.sums.items()):
+            count = len(self.columns[m, t])
+            if sums.failed and sums.failed > limit * count:
+                problems.append(
+                    f"{self.plan.models[m].label} on {self.plan.tasks[t].task.name}: {sums.failed} of {count} samples "
+                    f"failed, more than --max-failures {limit:g} allows; the first: {sums.first_error}"
+                )
+        return problems
+
+    def timings(self) -> list[Mapping[str, Any]]:
+        """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
+
+        An answer from the cache counts with the time that it took when it was made.
+        """
+        timings: list[Mapping[str, Any]] = []
+        for (m, t), sums in sorted(self.sums.items()):
+            rtfx = round(sums.audio_seconds / sums.seconds, 3) if sums.seconds > 0 and sums.audio_seconds else None
+            timings.append(
+                {
+                    "model": self.plan.models[m].label, "task": self.plan.tasks[t].task.name,
+                    "seconds": round(sums.seconds, 3), "audio_seconds": round(sums.audio_seconds, 3), "rtfx": rtfx,
+                    "cached": sums.cached,
+                }
+            )  # fmt: skip
+        return timings
+
+    def _count(self, line: Line) -> None:
+        pair = (line.model, line.task)
+        if pair not in self.columns:
+            self.columns[pair], self.sums[pair] = Columns(), _Sums()
+        self.columns[pair].append(line.position, line.sample, line.verdict, line.counts)
+        self.names.add(line)
+        sums = self.sums[pair]
+        seconds = line.output.get("total_seconds")
+        if seconds:
+            sums.seconds += seconds
+            sums.audio_seconds += line.audio.get("seconds") or 0.0
+        sums.cached += line.cached
+        if line.verdict in FAILURES:
+            sums.failed += 1
+            sums.first_error = sums.first_error or str(line.output.get("error"))

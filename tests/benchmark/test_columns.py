@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audiometry.benchmark.columns import Columns, Subject, reduce_columns
+from audiometry.benchmark.types import Metric, Request, Result, Sample, Score, Task
+
+
+def sample(index: int, cluster: str, stratum: str = "", **slices: str) -> Sample:
+    return Sample(f"s{index}", Request("respond"), "x", slices=slices, cluster=cluster, stratum=stratum)
+
+
+def gathered(samples: list[Sample], wrong: list[float], statuses: list[str] | None = None, step: int = 1) -> Columns:
+    columns = Columns()
+    for i in range(len(samples))[::step]:
+        status = "ok" if statuses is None else statuses[i]
+        columns.append(i, samples[i], status, {"wrong": wrong[i], "asked": 1.0})
+    return columns
+
+
+def rate(table, weights):
+    return {"rate": (weights @ table.cluster_sums("wrong")) / (weights @ table.cluster_sums("asked"))}
+
+
+TASK = Task(
+    "t", "2", "respond", lambda: [], lambda s, _: Score(s.id, {}), rate, (Metric("rate", high=1.0),), notes=("made up",)
+)
+
+
+def reduced(columns: Columns, expected: int, seed: int = 1) -> list[Result]:
+    return reduce_columns(Subject("run", "m"), TASK, columns, seed=seed, resamples=300, expected=expected)
+
+
+def test_tables_hold_columns_in_the_order_of_positions() -> None:
+    samples = [sample(0, "b", "x"), sample(1, "a", "y"), sample(2, "b", "x"), sample(3, "", "y")]
+    table = gathered(samples, [1, 0, 1, 0], step=-1).table()
+    np.testing.assert_array_equal(table.counts["wrong"], [1, 0, 1, 0])
+    assert table.clusters == 3
+    assert not table.clusters_span_strata
+    assert sorted(table.cluster_sums("wrong")) == [0, 0, 2]
+    spanning = gathered([sample(0, "a", "x"), sample(1, "a", "y")], [1, 0]).table()
+    assert spanning.clusters_span_strata
+
+
+def test_slices_are_sorted_after_the_whole() -> None:
+    columns = gathered([sample(0, "a", b="2"), sample(1, "a", b="1", a="9"), sample(2, "a")], [0, 0, 0])
+    assert {name: list(rows) for name, rows in columns.selections().items()} == {
+        "all": [0, 1, 2], "a=9": [1], "b=1": [1], "b=2": [0],
+    }  # fmt: skip
+
+
+def test_a_count_that_comes_late_is_zero_before() -> None:
+    columns = Columns()
+    columns.append(0, sample(0, "a"), "ok", {"x": 1.0})
+    columns.append(1, sample(1, "b"), "ok", {"y": 2.0})
+    table = columns.table()
+    assert table.counts["x"].tolist() == [1.0, 0.0]
+    assert table.counts["y"].tolist() == [0.0, 2.0]
+    assert len(columns) == 2
+
+
+def test_every_status_is_counted_and_nothing_is_dropped() -> None:
+    samples = [sample(i, f"c{i}", kind="even" if i % 2 == 0 else "odd") for i in range(8)]
+    statuses = ["ok", "error", "timeout", "empty", "refused", "unparsed", "ok", "ok"]
+    results = reduced(gathered(samples, [0, 1, 1, 1, 1, 0, 0, 0], statuses, step=-1), 8)
+    whole = results[0]
+    assert (whole.slice, whole.n, whole.failed, whole.empty, whole.refused, whole.unparsed) == ("all", 8, 2, 1, 1, 1)
+    assert whole.value == 0.5
+    assert whole.low is not None
+    assert whole.high is not None
+    assert whole.low < 0.5 < whole.high
+    assert "made up" in whole.notes
+    assert [result.slice for result in results] == ["all", "kind=even", "kind=odd"]
+    assert (results[1].failed, results[2].failed) == (1, 1)
+
+
+def test_confounded_slices_name_their_twin() -> None:
+    samples = [sample(i, f"c{i}", g="f" if i < 6 else "m", s="ann" if i < 6 else "bob") for i in range(12)]
+    results = reduced(gathered(samples, [float(i % 3 == 0) for i in range(12)]), 12)
+    notes = {result.slice: result.notes for result in results}
+    assert "same samples as g=f" in notes["s=ann"]
+    assert "same samples as g=m" in notes["s=bob"]
+    assert not any("same samples" in note for note in notes["g=f"])
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_order_of_arrival_does_not_matter(step: int) -> None:
+    samples = [sample(i, f"c{i // 2}", "x" if i < 10 else "y", k=str(i % 3)) for i in range(30)]
+    wrong = [float(i % 7 == 0) for i in range(30)]
+    assert reduced(gathered(samples, wrong, step=step), 30) == reduced(gathered(samples, wrong), 30)
+
+
+def test_a_partial_run_says_so() -> None:
+    columns = gathered([sample(0, "a"), sample(1, "b")], [0, 1])
+    assert "partial: 2 of 9 samples" in reduced(columns, 9)[0].notes
