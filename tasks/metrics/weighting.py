@@ -32,7 +32,12 @@ def ratio(above: ArrayLike, below: ArrayLike) -> FloatArray:
 
 
 def sample_weights(table: ScoreTable, weights: FloatArray) -> Iterator[FloatArray]:
-    """Yield each resample's weight of every sample, shape (samples,): that of the sample's cluster."""
+    """Yield each resample's weight of every sample, shape (samples,): that of the sample's cluster.
+
+    >>> table = ScoreTable({}, np.array([1, 0, 1]), *np.zeros((2, 3), int))
+    >>> [row.tolist() for row in sample_weights(table, np.array([[2.0, 5.0]]))]
+    [[5.0, 2.0, 5.0]]
+    """
     for row in np.atleast_2d(weights):
         yield row[table.cluster]
 
