@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audiometry.benchmark import paths
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.types import Audio, Request
 
-__all__ = ["Cache", "CacheStats", "known_digests", "request_key"]
+__all__ = ["Cache", "CacheStats", "default_cache", "known_digests", "request_key"]
 
 DECODER = "audio-1"
 """Changes when `audiometry.benchmark.audio` decodes differently."""
@@ -130,6 +131,11 @@ class Cache:
 
     def _wrapped(self, error: sqlite3.Error) -> StoreError:
         return StoreError(f"the cache {self._path} cannot be used: {error}; free some space, or run with --no-cache")
+
+
+def default_cache() -> Cache:
+    """The cache under the home folder."""
+    return Cache(paths.home() / "cache" / "answers.db")
 
 
 def request_key(fingerprint: str, request: Request, digests: Mapping[str, str], *, seeded: bool) -> str:

@@ -15,7 +15,7 @@ from audiometry.benchmark.errors import UnfinishedRunError
 if TYPE_CHECKING:
     from audiometry.benchmark.evaluate import Evaluation
 
-__all__ = ["register"]
+__all__ = ["end", "found_run", "register"]
 
 HELP = """Run models on tasks and print a table with intervals.
 
@@ -94,18 +94,22 @@ def run(
     }  # fmt: skip
     output = output_path or (Path(file["output_path"]) if "output_path" in file else None)
     if resume_run is not None:
-        return _end(resume(_found(resume_run), store=store, quiet=quiet), as_json)
+        return end(resume(found_run(resume_run), store=store, quiet=quiet), as_json)
     done = evaluate(merge(file, flags), output=output, store=store or file.get("store"), quiet=quiet)
-    return _end(done, as_json)
+    return end(done, as_json)
 
 
-def _found(run: Path) -> Path:
+def found_run(run: Path) -> Path:
     """A run folder, or the name of one in the default place."""
     named = paths.runs_folder() / run
     return named if not run.exists() and named.is_dir() else run
 
 
-def _end(done: Evaluation, as_json: bool) -> int:
+def end(done: Evaluation, as_json: bool) -> int:
+    """Print what an evaluation gave.
+
+    Raises UnfinishedRunError if it is no result.
+    """
     _print(done, as_json)
     if done.problems:
         raise UnfinishedRunError("; ".join(done.problems) + f" (evidence in {done.folder})")

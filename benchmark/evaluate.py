@@ -14,7 +14,7 @@ from typing import Any
 
 from audiometry.benchmark import paths
 from audiometry.benchmark.answers import Done
-from audiometry.benchmark.cache import Cache
+from audiometry.benchmark.cache import default_cache
 from audiometry.benchmark.environment import hardware, versions
 from audiometry.benchmark.errors import RunInterruptedError, StoreError, UserError
 from audiometry.benchmark.evidence import write_evidence
@@ -27,7 +27,7 @@ from audiometry.benchmark.tally import Tally
 from audiometry.benchmark.types import Result
 from audiometry.benchmark.worker import ModelFacts
 
-__all__ = ["Evaluation", "evaluate", "finish", "resume"]
+__all__ = ["Evaluation", "evaluate", "finish", "plan_document", "resume"]
 
 RUNNING = "running"
 
@@ -68,7 +68,7 @@ def evaluate(
     folder = RunFolder.create(output or paths.runs_folder() / run_id)
     document = {
         "id": run_id, "created": created.isoformat(timespec="seconds"), "finished": None, "status": RUNNING,
-        "command": list(command) or sys.argv, **_plan_document(plan), "versions": versions(), "hardware": hardware(),
+        "command": list(command) or sys.argv, **plan_document(plan), "versions": versions(), "hardware": hardware(),
     }  # fmt: skip
     folder.write_json(RUN, document)
     return _go(plan, folder, document, url, quiet=quiet)
@@ -101,7 +101,7 @@ def resume(path: Path, *, store: str | None = None, quiet: bool = False) -> Eval
 def _go(plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, quiet: bool) -> Evaluation:
     done = Done(plan)
     journal = Journal(folder.journal)
-    cache = Cache(paths.home() / "cache" / "answers.db") if plan.settings.cache else None
+    cache = default_cache() if plan.settings.cache else None
     outcome = Outcome()
     interrupted: RunInterruptedError | None = None
     with Progress(plan, quiet=quiet) as progress:
@@ -173,7 +173,8 @@ def _fingerprint(plan: Plan, document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
 
 
-def _plan_document(plan: Plan) -> dict[str, Any]:
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """What a run's document says of its plan."""
     models = [
         {
             "name": model.label, "spec": str(model.spec), "fingerprint": "", "control": model.entry.control,

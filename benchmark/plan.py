@@ -37,6 +37,7 @@ __all__ = [
     "RunSettings",
     "heard_seconds",
     "make_plan",
+    "plan_tasks",
     "windows",
 ]
 
@@ -165,14 +166,7 @@ def make_plan(settings: RunSettings) -> Plan:
     for label in labels:
         if labels.count(label) > 1:
             raise SettingError(f"two models are called {label!r}; give one of them another label=…")
-    specs = [part for spec in parse_specs(settings.tasks) for part in _expand(spec)]
-    for spec in specs:
-        TASKS.check(spec)
-    tasks = tuple(_plan_task(spec, settings) for spec in dict.fromkeys(specs))
-    names = [task.task.name for task in tasks]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingError(f"two tasks are called {name!r}; run them apart")
+    tasks = plan_tasks(settings)
     pairs = []
     for m, model in enumerate(models):
         for t, planned in enumerate(tasks):
@@ -186,6 +180,22 @@ def make_plan(settings: RunSettings) -> Plan:
                 raise SettingError(f"model {model.label!r} needs at least two samples; raise --limit")
             pairs.append((m, t))
     return Plan(settings=settings, models=models, tasks=tasks, pairs=tuple(pairs))
+
+
+def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
+    """The tasks of a run, suites expanded, every sample looked at once.
+
+    Raises a UserError as `make_plan` does.
+    """
+    specs = [part for spec in parse_specs(settings.tasks) for part in _expand(spec)]
+    for spec in specs:
+        TASKS.check(spec)
+    tasks = tuple(_plan_task(spec, settings) for spec in dict.fromkeys(specs))
+    names = [task.task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingError(f"two tasks are called {name!r}; run them apart")
+    return tasks
 
 
 def windows(plan: Plan, model: int, task: int) -> Iterator[list[Item]]:

@@ -13,6 +13,7 @@ import pytest
 from audiometry.benchmark.errors import AudiometryError, RunInterruptedError, SettingError, StoreError, UserError
 from audiometry.benchmark.evaluate import Evaluation, evaluate, resume
 from audiometry.benchmark.plan import RunSettings
+from audiometry.benchmark.rescore import rescore
 from audiometry.benchmark.store import Store
 from audiometry.benchmark.tally import Tally
 
@@ -216,3 +217,14 @@ def test_exclusive_tasks_are_never_cached(tmp_path: Path) -> None:
     done = run(settings, tmp_path / "second")
     outputs = pd.read_parquet(done.folder / "outputs.parquet")
     assert outputs.groupby("task")["cached"].all().to_dict() == {"alone": False, "echo": True}
+
+
+def test_scoring_again_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(replace(ECHO, models=("faulty:fault=blank", "faulty:fault=raise")), tmp_path / "first")
+    monkeypatch.setattr("audiometry.benchmark.runner._ray", lambda: pytest.fail("Ray was started"))
+    again = rescore(first.folder, output=tmp_path / "again", quiet=True)
+    assert (first.folder / "results.json").read_bytes() == (again.folder / "results.json").read_bytes()
+    document = json.loads((again.folder / "run.json").read_text())
+    assert document["rescored"] == json.loads((first.folder / "run.json").read_text())["id"]
+    with pytest.raises(StoreError, match="holds no run; give the folder of one"):
+        rescore(tmp_path / "nothing")

@@ -1,0 +1,102 @@
+"""Scoring again: today's metrics and normalisers on the answers of an earlier run, without asking any model."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from audiometry.benchmark import paths
+from audiometry.benchmark.answers import Done
+from audiometry.benchmark.environment import hardware, versions
+from audiometry.benchmark.errors import UserError
+from audiometry.benchmark.evaluate import Evaluation, finish, plan_document
+from audiometry.benchmark.evidence import read_outputs
+from audiometry.benchmark.journal import Journal
+from audiometry.benchmark.plan import Item, Plan, PlannedModel, RunSettings, plan_tasks
+from audiometry.benchmark.progress import Progress
+from audiometry.benchmark.registry import Entry, Resources, load_plugin_file, parse_spec
+from audiometry.benchmark.runfolder import RUN, RunFolder
+from audiometry.benchmark.tally import Tally
+from audiometry.benchmark.types import Model
+from audiometry.benchmark.worker import Row, make_row, restored_output
+
+__all__ = ["rescore"]
+
+
+def rescore(path: Path, *, output: Path | None = None, store: str | None = None, quiet: bool = False) -> Evaluation:
+    """Score the answers of the run in `path` again, into a new run folder (`output`) and the store.
+
+    The models need not be there any more. Answers to samples that the task has no more are left out, and samples
+    without an answer make the new run partial, as its notes say.
+
+    Raises StoreError if there is no run, or sound that its models made is not kept any more; UserError if none of
+    its answers belongs to a sample of today's task.
+    """
+    from audiometry.benchmark.store import check_writable
+
+    before = RunFolder.open(path).document()
+    plan = _plan(before)
+    url = store or paths.store_url()
+    check_writable(url)
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    folder = RunFolder.create(output or paths.runs_folder() / run_id)
+    document: dict[str, Any] = {
+        "id": run_id, "created": now.isoformat(timespec="seconds"), "finished": None, "status": "running",
+        "command": sys.argv, "rescored": before["id"], **plan_document(plan), "models": before["models"],
+        "start_seconds": 0.0, "cluster": {}, "versions": versions(), "hardware": hardware(),
+    }  # fmt: skip
+    folder.write_json(RUN, document)
+    journal = Journal(folder.journal)
+    try:
+        with Progress(plan, quiet=quiet) as progress:
+            tally = Tally(plan, Done(plan), journal, progress)
+            _score(plan, path, tally)
+    finally:
+        journal.close()
+    if tally.count == 0:
+        raise UserError(f"no answer of the run in {path} belongs to a sample of its tasks today; run the models again")
+    return finish(plan, folder, document | {"timings": tally.timings()}, tally, url, interrupted=False)
+
+
+def _plan(before: dict[str, Any]) -> Plan:
+    given = before["settings"]
+    lists = {name: tuple(given[name]) for name in ("models", "tasks", "plugins")}
+    settings = RunSettings(**{**given, **lists})
+    for plugin in settings.plugins:
+        load_plugin_file(plugin)
+    models = tuple(_named(model["spec"], control=model["control"]) for model in before["models"])
+    tasks = plan_tasks(settings)
+    pairs = tuple((m, t) for m in range(len(models)) for t in range(len(tasks)))
+    return Plan(settings, models, tasks, pairs)
+
+
+def _named(text: str, *, control: bool) -> PlannedModel:
+    """A model that is only named: it will not be asked."""
+    spec = parse_spec(text)
+
+    def factory() -> Model:
+        raise UserError(f"model {spec.name!r} is not asked when a run is scored again")
+
+    return PlannedModel(spec, Entry(spec.name, factory, "", "an earlier run", control=control), Resources())
+
+
+def _score(plan: Plan, path: Path, tally: Tally) -> None:
+    artefacts = str(paths.home() / "artefacts")
+    models = {model.label: index for index, model in enumerate(plan.models)}
+    tasks = {planned.task.name: index for index, planned in enumerate(plan.tasks)}
+    samples = [{sample.id: (position, sample) for position, sample in planned.samples()} for planned in plan.tasks]
+    pairs: dict[int, list[tuple[Item, Row]]] = {}
+    for answer in read_outputs(path):
+        task = tasks.get(answer["task"])
+        if task is None or answer["sample_id"] not in samples[task]:
+            continue
+        item = Item(*samples[task][answer["sample_id"]])
+        output = restored_output(answer["status"], answer["output"], artefacts)
+        row = make_row(task, plan.tasks[task].task, item, output, artefacts)
+        pairs.setdefault(models[answer["model"]], []).append((item, row))
+    for model, found in sorted(pairs.items()):
+        tally.answered(model, found)
