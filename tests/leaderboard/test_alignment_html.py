@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiometry.leaderboard.alignment import ALIGNMENT_STYLE, align_words, alignment_html, legend_html
+from audiometry.tasks.metrics.transcription import count_words
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three", "four"]), max_size=12).map(" ".join)
 
@@ -31,11 +32,13 @@ class Reader(HTMLParser):
 
 
 @given(WORDS.filter(bool), WORDS)
-def test_the_edits_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
+def test_the_edits_are_those_of_jiwer_and_of_the_word_error_rate(reference: str, hypothesis: str) -> None:
     measured = jiwer.process_words(reference, hypothesis)
     found = Counter(pair.edit for pair in align_words(reference, hypothesis))
-    edits = found["substitution"] + found["deletion"] + found["insertion"]
-    assert edits == measured.substitutions + measured.deletions + measured.insertions
+    edits = (found["substitution"], found["deletion"], found["insertion"])
+    assert edits == (measured.substitutions, measured.deletions, measured.insertions)
+    counted = count_words([reference], [hypothesis])
+    assert edits == (counted.substitutions[0], counted.deletions[0], counted.insertions[0])
     assert found["equal"] + found["substitution"] + found["deletion"] == len(reference.split())
     assert found["equal"] + found["substitution"] + found["insertion"] == len(hypothesis.split())
 
