@@ -89,7 +89,7 @@ def _print(sides: tuple[Side, Side], lines: Sequence[Line], changed: Mapping[str
         for line in [line for line in lines if line.task == task]:
             unit = line.metric.unit
             found = line.found
-            low, high = format_value(found.low, unit), format_value(found.high, unit)
+            low, high = (format_value(bound, unit) for bound in (found.low, found.high))
             adjusted = "" if line.p_adjusted is None else f"{line.p_adjusted:.3f}"
             values = [format_value(value, unit) for value in (line.value_a, line.value_b, found.difference)]
             cells = [line.slice, str(line.n), *values, f"{low} to {high}", f"{found.p:.3f}", adjusted, found.verdict]

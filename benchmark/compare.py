@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ __all__ = ["Changed", "Line", "Side", "compare", "open_side"]
 
 SEPARATOR = "::"
 CHANGED = 10
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,18 @@ def _lines(
         a, b = (select(table, rows) for table in tables)
         comparison = compare_tables(a, b, task.reduce, metric, seed=seed, margin=margin, resamples=resamples)
         found.append((name, len(rows), (_value(task, a), _value(task, b)), comparison))
-    adjusted = holm([comparison.p for _, _, _, comparison in found[1:]])
+    adjusted = [None, *(float(p) for p in holm([comparison.p for _, _, _, comparison in found[1:]]))]
     return [
-        Line(task.name, name, metric, n, values[0], values[1], comparison, None if i == 0 else float(adjusted[i - 1]))
-        for i, (name, n, values, comparison) in enumerate(found)
+        Line(task.name, name, metric, n, values[0], values[1], _corrected(comparison, p), p)
+        for (name, n, values, comparison), p in zip(found, adjusted, strict=True)
     ]
+
+
+def _corrected(comparison: Comparison, p: float | None) -> Comparison:
+    """A slice that stands out among many must do so after the correction too."""
+    if p is not None and p > LEVEL and comparison.verdict in ("better", "worse"):
+        return replace(comparison, verdict="can't tell")
+    return comparison
 
 
 def _columns(frame: pd.DataFrame) -> Columns:
