@@ -1,1 +1,8 @@
-"""What is measured on: adapters for models that people bring, and baselines trained here."""
+"""What is measured on: adapters for models that people bring, and baselines trained here.
+
+Importing this registers them; what is heavy is imported when a model is made.
+"""
+
+from audiometry.models import adapters
+
+__all__ = ["adapters"]
