@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiometry.benchmark.types import FloatArray, IntArray, Metric, ScoreTable
+from audiometry.benchmark.types import FloatArray, IntArray, ScoreTable
 
 __all__ = [
     "bca_bounds",
@@ -12,7 +12,6 @@ __all__ = [
     "expanded_level",
     "jackknife_variance",
     "percentile_bounds",
-    "scaled_bounds",
     "small_sample",
 ]
 
@@ -53,26 +52,6 @@ def bca_bounds(draws: FloatArray, value: float, left_out: FloatArray, level: flo
     z = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
     low, high = np.quantile(draws, ndtr(bias + z / np.maximum(1 - acceleration * z, SMALLEST)))
     return float(low), float(high)
-
-
-def scaled_bounds(value: float, error: float, quantile: float, metric: Metric) -> tuple[float, float]:
-    """`value` ± `quantile` × `error` (a standard error) on the metric's scale, by the delta method.
-
-    At an end of the scale (0 for "log"; 0 or 1 for "logit") the bounds are linear.
-
-    >>> low, high = scaled_bounds(0.1, 0.02, 2.0, Metric("wer", scale="log"))
-    >>> round(low, 4), round(high, 4)
-    (0.067, 0.1492)
-    """
-    if metric.scale == "log" and value > 0:
-        step = min(quantile * error / value, 700.0)
-        return value * float(np.exp(-step)), value * float(np.exp(step))
-    if metric.scale == "logit" and 0 < value < 1:
-        step = quantile * error / (value * (1 - value))
-        odds = np.log(value / (1 - value))
-        ends = 1 / (1 + np.exp(-np.clip([odds - step, odds + step], -700, 700)))
-        return float(ends[0]), float(ends[1])
-    return value - quantile * error, value + quantile * error
 
 
 def exact_bounds(value: float, recordings: int, level: float, low: float, high: float) -> tuple[float, float]:
@@ -117,23 +96,26 @@ def jackknife_variance(left_out: FloatArray, homes: IntArray, sizes: FloatArray)
     return total, total**2 / below if below > 0 else 1.0
 
 
-def small_sample(table: ScoreTable) -> tuple[float, float]:
+def small_sample(table: ScoreTable, *, by_size: bool = True) -> tuple[float, float]:
     """What few clusters cost: the factor on a bootstrap standard error, and the degrees of freedom of its t quantile.
 
-    A bootstrap of n clusters finds sqrt((n - 1) / n) of the standard error. n is here the effective number of clusters
-    (sum of sizes squared over sum of squared sizes, L. Kish, "Survey Sampling", 1965, section 11.7), as big clusters
-    decide. With several strata each is taken to contribute alike; a stratum of one cluster contributes nothing.
+    A bootstrap of n clusters finds sqrt((n - 1) / n) of the standard error. n is the effective number of clusters, as
+    big ones decide (sum of sizes squared over sum of squared sizes, L. Kish, "Survey Sampling", 1965, section 11.7);
+    without `by_size` it is their plain number, which serves for differences. With several strata each is taken to
+    contribute alike; a stratum of one cluster contributes nothing.
 
     >>> small_sample(ScoreTable({}, np.arange(10), np.zeros(10, int), np.zeros(10, int)))
     (1.0540925533894598, 9.0)
     """
     sizes = np.bincount(table.cluster, minlength=table.clusters).astype(np.float64)
     counts = np.bincount(table.cluster_strata)
-    totals = np.bincount(table.cluster_strata, weights=sizes)[counts > 1]
-    squares = np.bincount(table.cluster_strata, weights=sizes**2)[counts > 1]
-    if len(totals) == 0:
+    several = counts > 1
+    if not several.any():
         return 1.0, 1.0
-    effective = np.maximum(totals**2 / squares, 1.5)
+    effective = counts[several].astype(np.float64)
+    if by_size:
+        totals = np.bincount(table.cluster_strata, weights=sizes)[several]
+        effective = np.maximum(totals**2 / np.bincount(table.cluster_strata, weights=sizes**2)[several], 1.5)
     factor = float(np.sqrt(np.mean(effective / (effective - 1))))
     return factor, max(float(len(effective) ** 2 / np.sum(1 / (effective - 1))), 1.0)
 
@@ -149,4 +131,4 @@ def expanded_level(level: float, factor: float, freedom: float) -> float:
     """
     from scipy.special import ndtr, stdtrit
 
-    return float(2 * ndtr(factor * stdtrit(freedom, 0.5 + level / 2)) - 1)
+    return min(float(2 * ndtr(factor * stdtrit(freedom, 0.5 + level / 2)) - 1), 1 - SMALLEST)

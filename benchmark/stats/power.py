@@ -46,7 +46,8 @@ def power_of(difference: float, spread: float, clusters: int, *, level: float = 
 
     critical = float(stdtrit(clusters - 1, 0.5 + level / 2))
     shift = abs(difference) / spread * math.sqrt(clusters)
-    return float(1 - nctdtr(clusters - 1, shift, critical) + nctdtr(clusters - 1, shift, -critical))
+    beyond = nctdtr(clusters - 1, shift, -critical)  # NaN where it is too small to be told from 0
+    return float(1 - nctdtr(clusters - 1, shift, critical) + np.nan_to_num(beyond))
 
 
 def clusters_needed(difference: float, spread: float, *, power: float = 0.8, level: float = 0.95) -> int:
