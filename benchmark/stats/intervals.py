@@ -15,9 +15,9 @@ from audiometry.benchmark.stats.bounds import (
     expanded_level,
     jackknife_variance,
     percentile_bounds,
-    scaled_bounds,
     small_sample,
 )
+from audiometry.benchmark.stats.scale import scale_at
 from audiometry.benchmark.stats.weights import (
     bootstrap_weights,
     jackknife_groups,
@@ -51,6 +51,9 @@ FEW_EVENTS = 10
 """Below this many expected errors an interval is marked."""
 
 UNCHANGED = 1e-12
+
+KEEP = 0.1
+"""A resample counts as no nearer to an end of the scale than this share of the value's distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def intervals(
     >>> wer = Metric("wer", scale="log", events="errors")
     >>> found = intervals(table, lambda t, w: {"wer": ratio_of_sums(t, w, "errors", "words")}, [wer], seed=1)["wer"]
     >>> found.value, round(found.low, 2), round(found.high, 2), found.method
-    (0.1, 0.05, 0.19, 't')
+    (0.1, 0.05, 0.21, 't')
     """
     check_settings(level, resamples)
     names = [metric.name for metric in metrics]
@@ -161,10 +164,7 @@ def _interval(found: _Measured, method: str, level: float, notes: tuple[str, ...
         notes = (*notes, f"{1 - len(defined) / len(resampled):.1%} of resamples undefined")
     factor, freedom = small_sample(found.units)
     if method == "t":
-        from scipy.special import stdtrit
-
-        error, freedom = standard_error(defined, found.left_out, found.units, found.groups)
-        low, high = scaled_bounds(value, error, float(stdtrit(freedom, 0.5 + level / 2)), metric)
+        low, high = _t_bounds(found, defined, level)
     elif method == "bca":
         low, high = bca_bounds(defined, value, found.left_out, expanded_level(level, factor, freedom))
     else:
@@ -173,17 +173,35 @@ def _interval(found: _Measured, method: str, level: float, notes: tuple[str, ...
     return Interval(value, low, high, method, units, notes)
 
 
-def standard_error(draws: FloatArray, left_out: FloatArray, units: ScoreTable, groups: IntArray) -> tuple[float, float]:
+def _t_bounds(found: _Measured, defined: FloatArray, level: float) -> tuple[float, float]:
+    from scipy.special import stdtrit
+
+    scale = scale_at(found.metric, found.value, keep=KEEP)
+    if len(found.left_out):
+        error, freedom = standard_error(defined, found.left_out, found.units, found.groups)
+        error *= scale.slope
+    else:
+        error, freedom = standard_error(scale.onto(defined), found.left_out, found.units, found.groups)
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * error
+    low, high = scale.back(scale.onto(np.array([found.value, found.value])) + np.array([-half, half]))
+    return float(low), float(high)
+
+
+def standard_error(
+    draws: FloatArray, left_out: FloatArray, units: ScoreTable, groups: IntArray, *, by_size: bool = True
+) -> tuple[float, float]:
     """Standard error of a statistic and its degrees of freedom: the jackknife's if there are leave-one-out values.
 
-    `draws` (resamples,) are finite; `left_out` (groups,) may be empty; `groups` (clusters,) as the jackknife took them.
+    `draws` (resamples,) are finite; `left_out` (groups,) may be empty; `groups` (clusters,) as the jackknife took
+    them; `by_size` as in `small_sample`.
     """
     if len(left_out) == 0:
-        factor, freedom = small_sample(units)
+        factor, freedom = small_sample(units, by_size=by_size)
         return factor * float(np.std(draws, ddof=1)), freedom
     homes = np.empty(len(left_out), np.int64)
     homes[groups] = units.cluster_strata
     sizes = np.bincount(groups[units.cluster], minlength=len(left_out)).astype(np.float64)
+    sizes = sizes if by_size else np.ones_like(sizes)
     variance, freedom = jackknife_variance(left_out, homes, sizes)
     return float(np.sqrt(variance)), freedom
 

@@ -65,8 +65,9 @@ def compare_tables(
 
     Both are reduced under the same resamples of clusters, so that what a speaker makes hard for both cancels. The
     difference of the two values gets a t interval: its standard error is the bootstrap's (the jackknife's below
-    `JACKKNIFE_BELOW` units), its degrees of freedom those of the effective number of clusters; `p` is two-sided, from
-    the same t. Below `MIN_CLUSTERS` clusters recordings are resampled ("these speakers only").
+    `JACKKNIFE_BELOW` units), its degrees of freedom the number of clusters less one (a difference is near enough to
+    symmetric that big clusters do no harm); `p` is two-sided, from the same t. Below `MIN_CLUSTERS` clusters
+    recordings are resampled ("these speakers only").
 
     The verdict is "practically equal" if the interval lies within ± `margin` (in the metric's unit), else "better" or
     "worse" if it lies on one side of 0, else "can't tell". Where no resample changes the difference, the interval is
@@ -115,7 +116,7 @@ def compare_tables(
         return _unchanged(value, units, metric, level, margin, notes)
     from scipy.special import stdtr, stdtrit
 
-    error, freedom = standard_error(defined, left_out, units, groups)
+    error, freedom = standard_error(defined, left_out, units, groups, by_size=False)
     half = float(stdtrit(freedom, 0.5 + level / 2)) * error
     p = float(2 * stdtr(freedom, -abs(value) / error))
     low, high = value - half, value + half

@@ -124,7 +124,7 @@ def samples_needed(
     values = resampled(units)
     values = values - resampled(tables[1]) if table_b is not None else values * math.sqrt(2 * (1 - correlation))
     values = values[np.isfinite(values)] if not by_jackknife else values
-    error, _ = standard_error(values, values if by_jackknife else np.empty(0), units, groups)
+    error, _ = standard_error(values, values if by_jackknife else np.empty(0), units, groups, by_size=False)
     if not error > 0:
         raise DataError("these samples show no variation to plan from; take more, or other ones")
     spread = error * math.sqrt(units.clusters)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from audiometry.benchmark.stats.weights import (
 from audiometry.benchmark.types import FloatArray, Metric, Reduce, ScoreTable
 
 __all__ = ["Rank", "rank_tables"]
+
+Kind = Literal["whole", "bootstrap", "jackknife"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,21 @@ def rank_tables(
         raise DataError("there is no table to rank; give at least one")
     names = sorted(tables)
     shared, _ = shared_units([tables[name] for name in names])
-    sign = 1.0 if metric.direction == "lower" else -1.0
-    points = np.array([_rows(table, reduce, metric, None, seed, resamples)[0] for table in shared]) * sign
+    units = shared[0]
+    sign = 1.0 if metric.direction == "lower" else -1.0  # from here on lower is better
+
+    def every(kind: Kind) -> FloatArray:
+        """The metric of every model, shape (rows, models)."""
+        columns = [
+            reduce_blocks(table, reduce, _blocks(units, kind, seed, resamples), [metric.name])[metric.name]
+            for table in shared
+        ]
+        return sign * np.stack(columns, axis=1)
+
+    points = every("whole")[0]
     if not np.isfinite(points).all():
         raise DataError(f"{metric.name} is undefined for {names[int(np.argmin(np.isfinite(points)))]!r}; leave it out")
-    better = _surely_better(shared, reduce, metric, points, sign, seed, resamples, level)
+    better = _surely_better(units, points, every, seed, level)
     order = sorted(range(len(names)), key=lambda model: (points[model], names[model]))
     ranks: list[Rank] = []
     group, leader = 0, -1
@@ -87,40 +100,34 @@ def rank_tables(
     return ranks
 
 
-def _rows(table: ScoreTable, reduce: Reduce, metric: Metric, kind: str | None, seed: int, resamples: int) -> FloatArray:
-    """The metric of the whole table (kind None), of its bootstrap resamples, or with each cluster left out."""
-    strata = table.cluster_strata
+def _blocks(units: ScoreTable, kind: Kind, seed: int, resamples: int) -> Iterator[FloatArray]:
+    strata = units.cluster_strata
     if kind == "bootstrap":
-        blocks = bootstrap_weights(strata, resamples, seed)
-    elif kind == "jackknife":
-        blocks = jackknife_weights(strata, jackknife_groups(strata, seed))
-    else:
-        blocks = iter([np.ones((1, table.clusters))])
-    return reduce_blocks(table, reduce, blocks, [metric.name])[metric.name]
+        return bootstrap_weights(strata, resamples, seed)
+    if kind == "jackknife":
+        return jackknife_weights(strata, jackknife_groups(strata, seed))
+    return iter([np.ones((1, units.clusters))])
 
 
 def _surely_better(
-    shared: list[ScoreTable], reduce: Reduce, metric: Metric, points: FloatArray, sign: float,
-    seed: int, resamples: int, level: float,
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Whether the row's model is surely better than the column's, shape (models, models); `points`: lower is better."""
+    units: ScoreTable, points: FloatArray, every: Callable[[Kind], FloatArray], seed: int, level: float
+) -> NDArray[np.bool_]:
+    """Whether the row's model is surely better than the column's, shape (models, models)."""
     from scipy.special import ndtr, stdtrit
 
-    models, units = len(points), shared[0]
+    models = len(points)
     better = np.zeros((models, models), dtype=bool)
     first, second = np.triu_indices(models, 1)
     if models < 2 or units.clusters < 2:
         return better
-    groups = jackknife_groups(units.cluster_strata, seed)
-    draws = np.stack([_rows(table, reduce, metric, "bootstrap", seed, resamples) for table in shared], axis=1) * sign
+    draws = every("bootstrap")
     draws = draws[np.isfinite(draws).all(axis=1)]
-    left_out = np.empty((0, models))
-    if units.clusters < JACKKNIFE_BELOW:
-        left_out = np.stack([_rows(table, reduce, metric, "jackknife", seed, resamples) for table in shared], axis=1)
+    left_out = every("jackknife") if units.clusters < JACKKNIFE_BELOW else np.empty((0, models))
+    groups = jackknife_groups(units.cluster_strata, seed)
     difference, drawn = points[second] - points[first], draws[:, second] - draws[:, first]
     errors = np.array([
-        standard_error(drawn[:, pair], left_out[:, second[pair]] - left_out[:, first[pair]], units, groups)
-        for pair in range(len(first))
+        standard_error(drawn[:, pair], left_out[:, j] - left_out[:, i], units, groups, by_size=False)
+        for pair, (i, j) in enumerate(zip(first, second, strict=True))
     ])  # fmt: skip
     error, freedom = errors.T
     spread = drawn.std(axis=0, ddof=1)

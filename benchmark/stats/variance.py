@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from audiometry.benchmark.stats.scale import scale_at
 from audiometry.benchmark.types import FloatArray, Metric
 
 __all__ = ["variance_between", "variance_bounds"]
@@ -13,7 +14,7 @@ __all__ = ["variance_between", "variance_bounds"]
 LOW_SHARE = 0.8
 HIGH_SHARE = 0.1
 STEPS = 18
-SMALL = 1e-2
+KEEP = 1e-2
 
 
 def variance_between(points: FloatArray, noise: FloatArray) -> float:
@@ -54,9 +55,9 @@ def variance_bounds(
     low = _distance(points, seen, lambda truth: truth + errors, LOW_SHARE * (1 - level))
     miss = HIGH_SHARE * (1 - level)
     widen = factors * stdtrit(freedoms, 1 - miss) / -ndtri(miss)
-    onto, back = _scale(metric, points)
-    scaled = (onto(draws) - onto(points)) * widen
-    high = _distance(points, seen, lambda truth: back(onto(truth) + scaled), 1 - miss)
+    scale = scale_at(metric, float(points.mean()), keep=KEEP)
+    scaled = (scale.onto(draws) - scale.onto(points)) * widen
+    high = _distance(points, seen, lambda truth: scale.back(scale.onto(truth) + scaled), 1 - miss)
     return low**2, high**2
 
 
@@ -83,21 +84,3 @@ def _distance(points: FloatArray, seen: float, simulate: Callable[[FloatArray], 
         else:
             below = middle_spread
     return above
-
-
-def _scale(
-    metric: Metric, points: FloatArray
-) -> tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]:
-    """Onto the metric's scale, kept a little inside its ends, and back."""
-    middle = float(points.mean())
-    if metric.scale == "log" and middle > 0:
-        return lambda x: np.log(np.maximum(x, SMALL * middle)), np.exp
-    if metric.scale == "logit" and 0 < middle < 1:
-        edge = SMALL * min(middle, 1 - middle)
-
-        def onto(x: FloatArray) -> FloatArray:
-            kept = np.clip(x, edge, 1 - edge)
-            return np.asarray(np.log(kept / (1 - kept)))
-
-        return onto, lambda x: np.asarray(1 / (1 + np.exp(-x)))
-    return lambda x: x, lambda x: x
