@@ -74,14 +74,13 @@ def _document(
 
 
 def _print(sides: tuple[Side, Side], lines: Sequence[Line], changed: Mapping[str, Sequence[Changed]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from audiometry.benchmark.report import format_value
+    from audiometry.benchmark.report import console, format_value
 
-    console = Console()
-    console.print(Text(f"A: {sides[0].model} ({sides[0].run})\nB: {sides[1].model} ({sides[1].run})"))
+    screen = console()
+    screen.print(Text(f"A: {sides[0].model} ({sides[0].run})\nB: {sides[1].model} ({sides[1].run})"))
     for task in changed:
         table = Table(title=Text(task), title_justify="left")
         for heading in ("slice", "n", "A", "B", "B - A", "95 % interval", "p", "p, Holm", "B is"):
@@ -94,6 +93,6 @@ def _print(sides: tuple[Side, Side], lines: Sequence[Line], changed: Mapping[str
             values = [format_value(value, unit) for value in (line.value_a, line.value_b, found.difference)]
             cells = [line.slice, str(line.n), *values, f"{low} to {high}", f"{found.p:.3f}", adjusted, found.verdict]
             table.add_row(*map(Text, cells))
-        console.print(table)
+        screen.print(table)
         for one in changed[task]:
-            console.print(Text(f"  {one.change:+g}  {one.sample_id}"))
+            screen.print(Text(f"  {one.change:+g}  {one.sample_id}"))

@@ -84,9 +84,10 @@ def _facts(kind: Kind, entry: Entry[Any]) -> dict[str, Any]:
 
 
 def _table(kind: Kind, lines: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from audiometry.benchmark.report import console
 
     more = {"tasks": [], "models": ["abilities"], "suites": ["tasks"], "corpora": ["ready", "language", "licence"]}[
         kind
@@ -97,7 +98,7 @@ def _table(kind: Kind, lines: list[dict[str, Any]]) -> None:
     for line in lines:
         cells = [_cell(line.get(heading)) for heading in ["name", *more, "summary"]]
         table.add_row(*map(Text, cells))
-    Console().print(table)
+    console().print(table)
 
 
 def _cell(value: Any) -> str:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiometry.benchmark.types import Result
 
-__all__ = ["format_value", "print_results"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "format_value", "print_results"]
+
+PLAIN_WIDTH = 160
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, or wide enough not to fold where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def format_value(value: float | None, unit: str) -> str:
@@ -26,11 +40,10 @@ def format_value(value: float | None, unit: str) -> str:
 
 def print_results(results: Sequence[Result], folder: Path) -> None:
     """Print one table a task: models by headline value, controls last, notes below."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    screen = console()
     speeds = _speeds(folder)
     for task in dict.fromkeys(result.task for result in results):
         rows = [result for result in results if result.task == task and result.slice == "all"]
@@ -49,9 +62,9 @@ def print_results(results: Sequence[Result], folder: Path) -> None:
             speed = speeds.get((model, task))
             told = f"{speed:.1f} x" if speed and not first.control else ""
             table.add_row(*map(Text, [name, *cells, *counts, told, " ".join(dict.fromkeys(marks))]))
-        console.print(table)
+        screen.print(table)
         for note, number in notes.items():
-            console.print(Text(f"  {number}: {note}"))
+            screen.print(Text(f"  {number}: {note}"))
 
 
 def _ranked(rows: Sequence[Result], headline: str) -> list[str]:
