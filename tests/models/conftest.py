@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audiometry.benchmark.audio import read
-from audiometry.benchmark.types import Request, Waveform
+from audiometry.benchmark.types import Output, Request, Waveform
 from audiometry.tasks.corpora.utterance import load_corpus
 
 PROMPTS = ("activated", "agent-pass", "vm-goodbye", "conf-getpin", "digits/40", "letters/z")
@@ -42,6 +42,28 @@ def spoken() -> list[tuple[Request, str]]:
     return [
         (Request("transcribe", {"input": one.audio}, waveforms={"input": read(one.audio)}), one.text) for one in chosen
     ]
+
+
+@pytest.fixture(scope="session")
+def word_error_rate() -> Callable[[list[str], list[Output]], float]:
+    """The word error rate of the outputs' texts without case and punctuation."""
+    import jiwer
+
+    plain = jiwer.Compose(
+        [
+            jiwer.ToLowerCase(),
+            jiwer.RemovePunctuation(),
+            jiwer.RemoveMultipleSpaces(),
+            jiwer.Strip(),
+            jiwer.ReduceToListOfListOfWords(),
+        ]
+    )
+
+    def measure(references: list[str], outputs: list[Output]) -> float:
+        said = [output.text or "" for output in outputs]
+        return float(jiwer.wer(references, said, reference_transform=plain, hypothesis_transform=plain))
+
+    return measure
 
 
 @pytest.fixture
