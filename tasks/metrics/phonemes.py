@@ -3,7 +3,7 @@
 A phoneme error rate forgives spelling and punishes sound: "their" for "there" costs nothing. Both texts are read by
 the same rules, so the numbers depend on the version of espeak-ng (`espeak_version`), which belongs beside them.
 
-The library comes with the package espeakng-loader (extra `text`) and is called through ctypes: six functions, which
+The library comes with the package espeakng-loader (extra `text`) and is called through ctypes: five functions, which
 did not earn another package between. It keeps one voice and some state a process. So calls from all threads wait for
 each other here, and nothing else in the process should drive the same library. It also remembers words of a second
 language from text to text, a foreign phrase in French, say, which can change what the next one sounds like; it is
