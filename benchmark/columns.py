@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from audiometry.benchmark.stats import Interval, intervals
+from audiometry.benchmark.stats import Interval, intervals, suppress
 from audiometry.benchmark.types import IntArray, Result, Sample, ScoreTable, Task
 
 __all__ = ["FAILURES", "Columns", "Subject", "reduce_columns"]
@@ -112,7 +112,7 @@ def reduce_columns(
 ) -> list[Result]:
     """Results of one (model, task): every metric, overall and per slice.
 
-    `expected` is how many samples the task has; where fewer are there, every result says that it is partial.
+    A slice of under 20 samples is listed without a value. `expected` is how many samples the task has; where fewer are there, every result says that it is partial.
     """
     whole = columns.table()
     selections = columns.selections()
@@ -120,6 +120,8 @@ def reduce_columns(
     results: list[Result] = []
     for name, rows in selections.items():
         found = intervals(select(whole, rows), task.reduce, task.metrics, seed=seed, resamples=resamples)
+        if name != ALL:  # a small slice shows chance, and who it was
+            found = {metric: suppress(interval, len(rows)) for metric, interval in found.items()}
         notes = list(task.notes)
         if name in twins:
             notes.append(f"same samples as {twins[name]}")

@@ -231,6 +231,7 @@ def _ray() -> Iterator[Mapping[str, Any]]:
     owned = not ray.is_initialized()
     with tempfile.TemporaryDirectory(prefix="audiometry-empty-") as empty:
         if owned:
+            logging.getLogger("ray").setLevel(logging.ERROR)  # it explains its own settings at length
             address = os.environ.get("RAY_ADDRESS")
             ray.init(
                 address=address,

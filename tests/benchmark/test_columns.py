@@ -75,6 +75,15 @@ def test_every_status_is_counted_and_nothing_is_dropped() -> None:
     assert (results[1].failed, results[2].failed) == (1, 1)
 
 
+def test_small_slices_are_listed_without_a_value() -> None:
+    samples = [sample(i, f"c{i}", kind="rare" if i < 19 else "common") for i in range(39)]
+    results = reduced(gathered(samples, [float(i % 2) for i in range(39)]), 39)
+    shown = {result.slice: result for result in results}
+    assert shown["kind=common"].value == 0.5
+    assert (shown["kind=rare"].value, shown["kind=rare"].n) == (None, 19)
+    assert "fewer than 20 samples: not shown" in shown["kind=rare"].notes
+
+
 def test_confounded_slices_name_their_twin() -> None:
     samples = [sample(i, f"c{i}", g="f" if i < 6 else "m", s="ann" if i < 6 else "bob") for i in range(12)]
     results = reduced(gathered(samples, [float(i % 3 == 0) for i in range(12)]), 12)
