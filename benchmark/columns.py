@@ -112,7 +112,8 @@ def reduce_columns(
 ) -> list[Result]:
     """Results of one (model, task): every metric, overall and per slice.
 
-    A slice of under 20 samples is listed without a value. `expected` is how many samples the task has; where fewer are there, every result says that it is partial.
+    A slice of under 20 samples is listed without a value. `expected` is how many samples the task has; where fewer
+    are there, every result says that it is partial.
     """
     whole = columns.table()
     selections = columns.selections()
