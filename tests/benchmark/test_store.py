@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -451,6 +452,19 @@ def test_a_locked_store(url: str) -> None:
     finally:
         other.rollback()
         other.close()
+
+
+def test_a_new_store_waits_for_another_that_makes_it_too(url: str) -> None:
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="database is locked; another process is writing"):
+        Store.open(url, busy_seconds=0.1)
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    with Store.open(url, busy_seconds=20) as store:
+        assert store.runs().empty
+    release.join()
+    other.close()
 
 
 def test_a_newer_schema(store: Store, url: str) -> None:
