@@ -16,7 +16,9 @@ from audiometry.benchmark.audio import read
 from audiometry.benchmark.types import Output, Request, Waveform
 from audiometry.tasks.corpora.utterance import load_corpus
 
-PROMPTS = ("activated", "agent-pass", "vm-goodbye", "conf-getpin", "digits/40", "letters/z")
+PROMPTS = ("activated", "agent-pass", "vm-goodbye", "conf-getpin", "dictate/paused", "digits/0", "digits/5", "digits/8")
+"""PocketSphinx hears ``digits/0`` and ``digits/8`` as other words if the prompt before them is not forgotten."""
+
 ATTENTION = {"linear_0": ("q_proj", "k_proj", "v_proj"), "linear_1": ("out_proj",)}
 CROSS_ATTENTION = {"linear_0": ("q_proj",), "linear_1": ("k_proj", "v_proj"), "linear_2": ("out_proj",)}
 BLOCKS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, ...]]]] = {
