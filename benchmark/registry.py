@@ -26,12 +26,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from audiometry.benchmark.errors import (
-    DuplicateNameError,
-    PluginError,
-    UnknownNameError,
-    UserError,
-)
+from audiometry.benchmark.errors import DuplicateNameError, PluginError, UnknownNameError, UserError
+from audiometry.benchmark.specs import Spec, convert_settings, parse_spec, parse_specs
 from audiometry.benchmark.types import Ability, Answer, Model, Task
 
 __all__ = [
