@@ -25,6 +25,8 @@ MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 32
 RATES = (1_000, 768_000)
 G722_RATE = 16_000
+UNKNOWN_LENGTH = 0x7FFFF000
+"""WAV lengths from here on mean that the writer did not know."""
 
 
 def read(audio: Audio, rate: int | None = None) -> Waveform:
@@ -117,6 +119,7 @@ def _open(name: str) -> BinaryIO:
 def _decode(stream: BinaryIO, name: str, start: float, end: float | None) -> tuple[NDArray[np.float32], int]:
     import soundfile
 
+    _check_length(stream, name)
     try:
         with soundfile.SoundFile(stream) as file:
             if file.channels > MAX_CHANNELS:
@@ -138,6 +141,29 @@ def _decode(stream: BinaryIO, name: str, start: float, end: float | None) -> tup
     if len(frames) < promised:
         raise AudioError(f"{name}: cut off: the header promises {promised} samples and {len(frames)} are there")
     return _mono(frames), rate
+
+
+def _check_length(stream: BinaryIO, name: str) -> None:
+    """Raise AudioError for a WAV file with less sound than its header promises; the decoder would say nothing.
+
+    Programs that write to a pipe cannot know the length and promise the largest one: that is no lie.
+    """
+    start = stream.read(12)
+    if start[:4] == b"RIFF" and start[8:] == b"WAVE":
+        end = stream.seek(0, io.SEEK_END)
+        place = 12
+        while place + 8 <= end:
+            stream.seek(place)
+            chunk = stream.read(8)
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                if size > end - place - 8 and size < UNKNOWN_LENGTH:
+                    raise AudioError(
+                        f"{name}: cut off: its header promises {size} bytes of sound, {end - place - 8} are there"
+                    )
+                break
+            place += 8 + size + size % 2
+    stream.seek(0)
 
 
 def _read_blocks(file: Any, limit: int, rate: int) -> NDArray[np.float32]:
