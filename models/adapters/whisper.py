@@ -181,7 +181,7 @@ def _from_hub(name: str) -> Path:
 
 def _check_folder(folder: Path) -> None:
     missing = [name for name in ("model.bin", "config.json", "tokenizer.json") if not (folder / name).is_file()]
-    if _vocabulary(folder) is None:
+    if not _vocabulary(folder).is_file():
         missing.append("vocabulary.json")
     if missing:
         mend = (
@@ -199,8 +199,9 @@ def _check_folder(folder: Path) -> None:
         raise DataError(f"model 'whisper': {folder / 'model.bin'} is not a CTranslate2 Whisper; convert it again")
 
 
-def _vocabulary(folder: Path) -> Path | None:
-    return next((folder / name for name in ("vocabulary.json", "vocabulary.txt") if (folder / name).is_file()), None)
+def _vocabulary(folder: Path) -> Path:
+    as_json = folder / "vocabulary.json"
+    return as_json if as_json.is_file() else folder / "vocabulary.txt"
 
 
 def _check_language(folder: Path, model: str, language: str) -> None:
@@ -218,8 +219,6 @@ def _check_language(folder: Path, model: str, language: str) -> None:
 
 def _is_multilingual(folder: Path) -> bool:
     path = _vocabulary(folder)
-    if path is None:
-        return False
     text = path.read_text(encoding="utf-8")
     try:
         size = len(json.loads(text) if path.suffix == ".json" else text.splitlines())

@@ -121,6 +121,15 @@ def test_a_status_stands_in_for_an_answer(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_that_made_no_sound_needs_none_and_an_empty_line_is_no_row(tmp_path: Path) -> None:
+    write(tmp_path, "a.wav", b"RIFF")
+    answers = read_answers(write(tmp_path, "a.csv", "id,audio,status\n\na,a.wav,ok\n\nb,,timeout\n")).answers
+    assert [(one.id, one.audio, one.status) for one in answers] == [
+        ("a", str(tmp_path / "a.wav"), "ok"),
+        ("b", None, "timeout"),
+    ]
+
+
 def test_sound_files_are_found_beside_the_file_and_name_the_sample(tmp_path: Path) -> None:
     write(tmp_path, "wav/a.b.wav", b"RIFF")
     alone = read_answers(write(tmp_path, "made.csv", "audio\nwav/a.b.wav\n"))

@@ -108,6 +108,13 @@ def test_weights_with_something_behind_them_are_refused(tmp_path: Path) -> None:
         weight_files(tmp_path)
 
 
+@pytest.mark.parametrize("header", [b"{", b"[]", b'{"a": 1}', b'{"a": {"data_offsets": [0]}}', b"[" * 100_000])
+def test_a_header_that_is_no_safetensors_is_refused(header: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(DataError, match="has a header that is not safetensors; copy it again"):
+        weight_files(tmp_path)
+
+
 @given(st.binary(max_size=120))
 def test_any_bytes_are_refused_or_whole(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -58,7 +58,7 @@ def whisper_checkpoint(folder: Path, *, multilingual: bool = False) -> None:
     WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
 
 
-def ctc_checkpoint(folder: Path, norm: str) -> None:
+def ctc_checkpoint(folder: Path, norm: str, **more: Any) -> None:
     """A wav2vec 2.0 with letters."""
     from transformers import (
         Wav2Vec2Config,
@@ -74,7 +74,7 @@ def ctc_checkpoint(folder: Path, norm: str) -> None:
     config = Wav2Vec2Config(
         vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         num_feat_extract_layers=3, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer", pad_token_id=0,
-        initializer_range=0.5, **CONVOLUTIONS, **POSITIONS,
+        initializer_range=0.5, **CONVOLUTIONS, **POSITIONS, **more,
     )  # fmt: skip
     Wav2Vec2ForCTC(config).save_pretrained(folder)
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=norm == "layer")
@@ -113,6 +113,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "whisper-multilingual": lambda folder: whisper_checkpoint(folder, multilingual=True),
     "ctc-layer": lambda folder: ctc_checkpoint(folder, "layer"),
     "ctc-group": lambda folder: ctc_checkpoint(folder, "group"),
+    "ctc-adapter": lambda folder: ctc_checkpoint(folder, "layer", add_adapter=True, num_adapter_layers=1),
     "speecht5": speecht5_checkpoint,
 }
 
@@ -159,7 +160,7 @@ def by_hand(kind: str, folder: Path, samples: np.ndarray[Any, Any]) -> str:
     return str(processor.batch_decode(tokens, skip_special_tokens=not kind.startswith("ctc"))[0]).strip()
 
 
-@pytest.mark.parametrize("kind", ["whisper", "ctc-layer", "ctc-group", "speecht5"])
+@pytest.mark.parametrize("kind", ["whisper", "ctc-layer", "ctc-group", "ctc-adapter", "speecht5"])
 def test_each_class_writes_what_transformers_writes_alone_and_together(
     kind: str, checkpoints: dict[str, Path], sound: Callable[..., Request]
 ) -> None:
