@@ -42,7 +42,7 @@ __all__ = [
 IntervalMethod = Literal["auto", "percentile", "bca", "t"]
 
 FEW_CLUSTERS = 200
-"""Below this many clusters the t form is taken: there it covers better than percentile and BCa, as simulations show."""
+"""Below this many clusters every metric gets the t form: percentile and BCa fall short there, as simulations show."""
 
 JACKKNIFE_BELOW = 10
 """Below this many clusters the t form takes its standard error from the jackknife, and from the bootstrap above."""
@@ -90,7 +90,8 @@ def intervals(
     - "t": value ± t × standard error on the metric's scale (linear, log or logit), the error from the jackknife below
       `JACKKNIFE_BELOW` units and from the bootstrap above, the degrees of freedom from the effective number of units;
     - "percentile", "bca": of the resampled values, expanded for few clusters;
-    - "auto": "t" below `FEW_CLUSTERS` units, "percentile" from there.
+    - "auto": "t" for a metric on the log or logit scale, and for any below `FEW_CLUSTERS` units; "bca" for the rest,
+      which no scale makes symmetric.
 
     A metric that no resample changes (no error at all, or nothing but errors) gets the exact bound on the share of
     recordings that could differ, method "exact". The interval is kept within the metric's range and around its value.
@@ -114,25 +115,30 @@ def intervals(
     if len(table) == 0:
         return {name: Interval(None, None, None, "none", 0, ("no samples",)) for name in names}
     units, notes = resampling_units(table)
-    if method == "auto":
-        method = "t" if units.clusters < FEW_CLUSTERS else "percentile"
+    methods = [_method(metric, method, units.clusters) for metric in metrics]
     points = reduce_blocks(units, reduce, iter([np.ones((1, units.clusters))]), names)
     draws = left_out = dict.fromkeys(names, np.empty(0))
     groups = jackknife_groups(units.cluster_strata, seed)
-    by_jackknife = method == "t" and units.clusters < JACKKNIFE_BELOW
+    by_jackknife = units.clusters < JACKKNIFE_BELOW and all(chosen == "t" for chosen in methods)
     if units.clusters > 1 and not by_jackknife:
         draws = reduce_blocks(units, reduce, bootstrap_weights(units.cluster_strata, resamples, seed), names)
-    if units.clusters > 1 and (by_jackknife or method == "bca"):
+    if units.clusters > 1 and (by_jackknife or "bca" in methods):
         left_out = reduce_blocks(units, reduce, jackknife_weights(units.cluster_strata, groups), names)
     return {
         metric.name: _interval(
             _Measured(metric, units, groups, float(points[metric.name][0]), draws[metric.name], left_out[metric.name]),
-            method,
+            chosen,
             level,
             notes,
         )
-        for metric in metrics
+        for metric, chosen in zip(metrics, methods, strict=True)
     }
+
+
+def _method(metric: Metric, method: IntervalMethod, clusters: int) -> str:
+    if method != "auto":
+        return method
+    return "t" if metric.scale != "linear" or clusters < FEW_CLUSTERS else "bca"
 
 
 @dataclass(frozen=True)
@@ -177,11 +183,11 @@ def _t_bounds(found: _Measured, defined: FloatArray, level: float) -> tuple[floa
     from scipy.special import stdtrit
 
     scale = scale_at(found.metric, found.value, keep=KEEP)
-    if len(found.left_out):
-        error, freedom = standard_error(defined, found.left_out, found.units, found.groups)
-        error *= scale.slope
+    if len(found.draws):
+        error, freedom = standard_error(scale.onto(defined), np.empty(0), found.units, found.groups)
     else:
-        error, freedom = standard_error(scale.onto(defined), found.left_out, found.units, found.groups)
+        error, freedom = standard_error(np.empty(0), found.left_out, found.units, found.groups)
+        error *= scale.slope
     half = float(stdtrit(freedom, 0.5 + level / 2)) * error
     low, high = scale.back(scale.onto(np.array([found.value, found.value])) + np.array([-half, half]))
     return float(low), float(high)
