@@ -22,12 +22,20 @@ PLAIN_SECONDS = 15.0
 class _Line:
     label: str
     total: int
+    work: float
+    """Seconds of sound, or samples where there is none: long samples come first, so their number tells no time."""
     bar: Any = None
     done: int = 0
+    worked: float = 0.0
     failed: int = 0
     cached: int = 0
     audio_seconds: float = 0.0
     model_seconds: float = 0.0
+
+    @property
+    def count(self) -> str:
+        """Samples done of all."""
+        return f"{self.done}/{self.total}"
 
     @property
     def more(self) -> str:
@@ -50,20 +58,20 @@ class Progress:
         self._told = time.monotonic()
         self._began = time.monotonic()
         self._lines: Mapping[tuple[int, int], _Line] = {
-            (m, t): _Line(f"{plan.models[m].label} · {plan.tasks[t].task.name}", plan.tasks[t].size)
+            (m, t): _Line(f"{plan.models[m].label} · {plan.tasks[t].task.name}", plan.tasks[t].size, _work(plan, t))
             for m, t in plan.pairs
         }
 
     def __enter__(self) -> Progress:
         if self._live:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
             self._display = Bars(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                MofNCompleteColumn(),
+                TextColumn("{task.fields[count]}"),
                 TextColumn("{task.fields[more]}", markup=False),
                 TimeElapsedColumn(),
                 TextColumn("left"),
@@ -72,7 +80,7 @@ class Progress:
             )
             self._display.start()
             for line in self._lines.values():
-                line.bar = self._display.add_task(line.label, total=line.total, more="")
+                line.bar = self._display.add_task(line.label, total=line.work, count=line.count, more="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -86,6 +94,7 @@ class Progress:
             line = self._lines[model, row.task]
             touched.add((model, row.task))
             line.done += 1
+            line.worked += heard_seconds(item.sample) if self._plan.tasks[row.task].seconds else 1.0
             line.failed += row.status in FAILURES
             line.cached += row.cached
             if not row.cached:
@@ -94,7 +103,7 @@ class Progress:
         if self._display is not None:
             for key in touched:
                 line = self._lines[key]
-                self._display.update(line.bar, completed=line.done, more=line.more)
+                self._display.update(line.bar, completed=line.worked, count=line.count, more=line.more)
         elif not self._quiet:
             self._plain()
 
@@ -109,5 +118,11 @@ class Progress:
         self._told = now
         done = sum(line.done for line in self._lines.values())
         total = sum(line.total for line in self._lines.values())
-        left = (now - self._began) / max(done, 1) * (total - done)
+        worked = sum(line.worked for line in self._lines.values())
+        work = sum(line.work for line in self._lines.values())
+        left = (now - self._began) / max(worked, 1e-9) * max(work - worked, 0.0)
         print(f"{done} of {total} samples, about {left:.0f} s left", file=sys.stderr)
+
+
+def _work(plan: Plan, task: int) -> float:
+    return plan.tasks[task].seconds or float(plan.tasks[task].size)
