@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiometry.benchmark.errors import DataError, SettingError
-from audiometry.benchmark.stats.intervals import JACKKNIFE_BELOW, standard_error
+from audiometry.benchmark.stats.intervals import JACKKNIFE_BELOW, UNCHANGED, standard_error
 from audiometry.benchmark.stats.paired import shared_units
 from audiometry.benchmark.stats.weights import bootstrap_weights, jackknife_groups, jackknife_weights, reduce_blocks
-from audiometry.benchmark.types import Metric, Reduce, ScoreTable
+from audiometry.benchmark.types import FloatArray, Metric, Reduce, ScoreTable
 
 __all__ = ["Needed", "clusters_needed", "power_of", "samples_needed"]
 
@@ -117,15 +117,15 @@ def samples_needed(
     groups = jackknife_groups(strata, seed)
     by_jackknife = units.clusters < JACKKNIFE_BELOW
 
-    def resampled(table: ScoreTable) -> np.ndarray:
+    def resampled(table: ScoreTable) -> FloatArray:
         blocks = jackknife_weights(strata, groups) if by_jackknife else bootstrap_weights(strata, resamples, seed)
         return reduce_blocks(table, reduce, blocks, [metric.name])[metric.name]
 
     values = resampled(units)
     values = values - resampled(tables[1]) if table_b is not None else values * math.sqrt(2 * (1 - correlation))
-    values = values[np.isfinite(values)] if not by_jackknife else values
-    error, _ = standard_error(values, values if by_jackknife else np.empty(0), units, groups, by_size=False)
-    if not error > 0:
+    defined = values[np.isfinite(values)]
+    error, _ = standard_error(defined, values if by_jackknife else np.empty(0), units, groups, by_size=False)
+    if not error > UNCHANGED * max(1.0, float(np.abs(defined).max())):
         raise DataError("these samples show no variation to plan from; take more, or other ones")
     spread = error * math.sqrt(units.clusters)
     clusters = clusters_needed(difference, spread, power=power, level=level)
