@@ -51,7 +51,7 @@ def _known(key: str, path: Path) -> str:
     names = [field.name for field in fields(RunSettings)]
     if name in names or name in OTHER_KEYS:
         return name
-    near = difflib.get_close_matches(plain, [*names, *OTHER_KEYS], n=1)
+    near = difflib.get_close_matches(plain, [*LISTS, *names, *OTHER_KEYS], n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise SettingError(f"{path}: unknown key {key!r}; {hint}known: {', '.join(sorted([*names, *OTHER_KEYS]))}")
 

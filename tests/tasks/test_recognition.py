@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.errors import SettingError, UnknownNameError
 from audiometry.benchmark.registry import SUITES, TASKS, Spec
-from audiometry.benchmark.results import score_table
-from audiometry.benchmark.types import Output, Request, Sample, Task
-from audiometry.benchmark.worker import Row
+from audiometry.benchmark.types import Output, Request, Sample, ScoreTable, Task
 from audiometry.tasks.recognition import reduce_transcripts, score_transcript
 
 PAIRS = [
@@ -26,11 +25,13 @@ def sample(index: int, target: str) -> Sample:
     return Sample(f"s{index}", Request("transcribe"), target, cluster=f"c{index % 2}")
 
 
-def table(outputs: list[Output]) -> object:
+def table(outputs: list[Output]) -> ScoreTable:
     samples = [sample(i, reference) for i, (reference, _) in enumerate(PAIRS)]
     scores = [score_transcript(one, output, str.lower) for one, output in zip(samples, outputs, strict=True)]
-    rows = [Row(0, i, s.sample_id, s.status, {}, s.counts) for i, s in enumerate(scores)]
-    return score_table(rows, samples)
+    columns = Columns()
+    for i, (one, score) in enumerate(zip(samples, scores, strict=True)):
+        columns.append(i, one, score.status, score.counts)
+    return columns.table()
 
 
 def test_corpus_values_are_jiwers() -> None:
