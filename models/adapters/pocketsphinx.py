@@ -32,7 +32,19 @@ def check() -> None:
     needs_packages("pocketsphinx", "asr", ("pocketsphinx",))
 
 
-@model("pocketsphinx", abilities={"transcribe"}, check=check, needs="asr")
+def identify() -> str:
+    """The fingerprint of the recogniser, without loading it."""
+    import pocketsphinx as library
+
+    return fingerprint(
+        VERSION,
+        sorted(file for file in Path(library.get_model_path("en-us")).rglob("*") if file.is_file()),
+        settings={},
+        packages=("pocketsphinx", "soxr"),
+    )
+
+
+@model("pocketsphinx", abilities={"transcribe"}, check=check, fingerprint=identify, deterministic=True, needs="asr")
 def pocketsphinx() -> Recogniser:
     """PocketSphinx with its packaged US English models."""
     import pocketsphinx as library
@@ -44,12 +56,7 @@ def pocketsphinx() -> Recogniser:
 
     return Recogniser(
         name="pocketsphinx",
-        fingerprint=fingerprint(
-            VERSION,
-            sorted(file for file in Path(library.get_model_path("en-us")).rglob("*") if file.is_file()),
-            settings={},
-            packages=("pocketsphinx", "soxr"),
-        ),
+        fingerprint=identify(),
         answer=answer,
     )
 

@@ -75,7 +75,24 @@ def check(
         _check_language(folder, model, language)
 
 
-@model("whisper", abilities={"transcribe"}, check=check, needs="asr")
+def identify(
+    *,
+    model: str = PACKAGED,
+    beam: int = 1,
+    language: str | None = None,
+    compute_type: ComputeType = "int8",
+    threads: int = 0,  # noqa: ARG001  (threads change no answer)
+) -> str:
+    """The fingerprint of the recogniser with these settings, without loading it."""
+    return fingerprint(
+        VERSION,
+        sorted(file for file in locate(model).iterdir() if file.suffix in (".bin", ".json", ".txt")),
+        settings={"beam": beam, "language": language, "compute_type": compute_type},
+        packages=("faster-whisper", "ctranslate2", "soxr"),
+    )
+
+
+@model("whisper", abilities={"transcribe"}, check=check, fingerprint=identify, deterministic=True, needs="asr")
 def whisper(
     *,
     model: str = PACKAGED,
@@ -108,12 +125,7 @@ def whisper(
 
     return Recogniser(
         name=shown_name("whisper", whisper, settings),
-        fingerprint=fingerprint(
-            VERSION,
-            sorted(file for file in folder.iterdir() if file.suffix in (".bin", ".json", ".txt")),
-            settings={key: value for key, value in settings.items() if key != "model"},
-            packages=("faster-whisper", "ctranslate2", "soxr"),
-        ),
+        fingerprint=identify(model=model, beam=beam, language=language, compute_type=compute_type),
         answer=answer,
         release=pool.shutdown,
     )
