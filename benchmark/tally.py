@@ -98,11 +98,12 @@ class Tally:
     def timings(self) -> list[Mapping[str, Any]]:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
-        An answer from the cache counts with the time that it took when it was made.
+        A control hears nothing and has no speed. An answer from the cache counts with the time that it took when it was made.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
-            rtfx = round(sums.audio_seconds / sums.seconds, 3) if sums.seconds > 0 and sums.audio_seconds else None
+            hears = sums.seconds > 0 and sums.audio_seconds > 0 and not self.plan.models[m].entry.control
+            rtfx = round(sums.audio_seconds / sums.seconds, 3) if hears else None
             timings.append(
                 {
                     "model": self.plan.models[m].label, "task": self.plan.tasks[t].task.name,
