@@ -98,7 +98,8 @@ class Tally:
     def timings(self) -> list[Mapping[str, Any]]:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
-        A control hears nothing and has no speed. An answer from the cache counts with the time that it took when it was made.
+        A control hears nothing and has no speed. An answer from the cache counts with the time that it took when it
+        was made.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
