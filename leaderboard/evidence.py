@@ -15,8 +15,19 @@ __all__ = ["EDITS", "LABELS", "SORTS", "counts_of", "read_samples", "slices_of",
 
 EDITS = ("substitutions", "deletions", "insertions")
 
-LABELS = {"count.reference": "words said", "count.hits": "right"}
-"""Counts whose names say little by themselves."""
+LABELS = {
+    f"{prefix}{name}": label
+    for prefix, unit in (("", "words"), ("character_", "characters"))
+    for name, label in {
+        "errors": f"wrong {unit}",
+        "substitutions": f"{unit} substituted",
+        "deletions": f"{unit} deleted",
+        "insertions": f"{unit} inserted",
+        "hits": f"{unit} right",
+        "reference": f"{unit} said",
+    }.items()
+}
+"""What counts of words and characters are called on the page, in its order."""
 
 SORTS = {
     "most errors": "errors",
@@ -54,9 +65,11 @@ def slices_of(samples: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def counts_of(sample: pd.Series) -> dict[str, float]:
-    """Counts of one sample, in the task's names."""
-    names = [name for name in sample.index if str(name).startswith("count.")]
-    return {str(name).removeprefix("count."): float(sample[name]) for name in names if not math.isnan(sample[name])}
+    """Counts of one sample: those of words, then of characters, by `LABELS`, then any others by their names."""
+    names = [str(name).removeprefix("count.") for name in sample.index if str(name).startswith("count.")]
+    order = [*(name for name in LABELS if name in names), *(name for name in names if name not in LABELS)]
+    counts = {LABELS.get(name, name): float(sample[f"count.{name}"]) for name in order}
+    return {label: count for label, count in counts.items() if not math.isnan(count)}
 
 
 def sorts_of(samples: pd.DataFrame) -> list[str]:

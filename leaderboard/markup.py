@@ -35,7 +35,7 @@ LOGO = (
 
 STYLE = (
     """
-.block-container { max-width: 1180px; padding-top: 3.6rem; padding-bottom: 3rem; }
+.block-container { max-width: 1180px; padding-top: 3.4rem; padding-bottom: 3rem; }
 .am-head h1 { font-size: 2rem; padding: 0; margin: 0; letter-spacing: -.01em; }
 .am-head p { margin: .35rem 0 0; font-size: 1.02rem; max-width: 60rem; opacity: .86; }
 .am-muted { opacity: .72; font-size: .88rem; margin: .2rem 0; }
@@ -47,7 +47,7 @@ STYLE = (
 .am-scroll { overflow-x: auto; }
 .am-table { width: 100%; border-collapse: collapse; font-size: .98rem; font-variant-numeric: tabular-nums; border: 0; }
 .am-table caption { text-align: left; caption-side: bottom; padding-top: .5rem; opacity: .72; font-size: .86rem; }
-.am-table th, .am-table td { border: 0; border-bottom: 1px solid rgba(128, 128, 128, .25); padding: .55rem .7rem;
+.am-table th, .am-table td { border: 0; border-bottom: 1px solid rgba(128, 128, 128, .25); padding: .45rem .7rem;
   vertical-align: baseline; text-align: right; }
 .am-table thead th { font-size: .8rem; font-weight: 600; opacity: .75; white-space: nowrap;
   border-bottom: 2px solid rgba(128, 128, 128, .4); }
@@ -164,13 +164,14 @@ def _ranking_row(row: Mapping[str, Any], metric: str, link: Mapping[str, str | l
     target = f"{SAMPLES_PAGE}?{urlencode({**link, 'model': model})}" if len(model) <= 500 else SAMPLES_PAGE
     counts = [f"{row[name]} {name}" for name in ("refused", "unparsed") if row[name]]
     rank = escape(row["rank"]) or "–"
+    speed = format_rtfx(None if row["place"] == "control" else row["rtfx"])  # a control does no work
     return (
         f"<tr{'' if row['place'] == 'ranked' else ' class=am-apart'}>"
         f'<td class="am-rank" data-name="Rank">{rank}</td>'
         f'<th scope="row" class="am-left am-name"><a href="{escape(target)}" title="{escape(model[:300])}">'
         f"{word(short_name(model, 60))}</a></th>"
         f"{_number_cells(row, metric)}{_count_cells(row, ('failed', 'empty'))}"
-        f'<td data-name="Speed">{format_rtfx(row["rtfx"])}</td>'
+        f'<td class="am-interval" data-name="Speed">{speed}</td>'
         f'<td class="am-left am-wide">{notes_html([*counts, *row["notes"]])}</td></tr>'
     )
 

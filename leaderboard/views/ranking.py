@@ -35,11 +35,10 @@ def show() -> None:
             top.html(markup.heading("Leaderboard", "How well models hear, with how sure that is."))
             return
         rows = board.ranking(choice.results[choice.results["slice"] == "all"])
-    summary = shared.summary_of(choice.task)
-    top.html(markup.heading("Leaderboard", f"{choice.meaning} {summary}"))
-    st.html(f'<p class="am-muted">{markup.word(choice.conditions)}</p>')
+    top.html(markup.heading("Leaderboard", choice.meaning))
+    st.html(f'<p class="am-muted">{markup.word(f"{shared.summary_of(choice.task)} {choice.conditions}.".strip())}</p>')
     st.html(markup.ranking_table(rows, choice.title, choice.link, CAPTION))
-    with_controls = st.toggle("Controls in the plot", value=True, key="controls")
+    with_controls = st.toggle("Controls in the plot", key="controls")
     drawn = rows if with_controls else rows[rows["place"] != "control"]
     st.plotly_chart(
         figures.ranking_figure(drawn, title=f"{choice.title}, with 95 % intervals", dark=shared.is_dark()),

@@ -20,7 +20,7 @@ __all__ = ["show"]
 
 ANY = "any"
 
-LISTED = 500
+LISTED = 1000
 """Samples offered at once."""
 
 
@@ -122,7 +122,7 @@ def _sample(sample: pd.Series) -> None:
         st.html(alignment.alignment_html(details["reference_normalised"], details["hypothesis_normalised"]))
         st.html(alignment.legend_html())
     _texts(details, sample)
-    counts = {evidence.LABELS.get(name, name): f"{count:g}" for name, count in evidence.counts_of(sample).items()}
+    counts = {name: f"{count:g}" for name, count in evidence.counts_of(sample).items()}
     groups = {str(n).removeprefix("slice."): str(sample[n]) for n in sample.index if str(n).startswith("slice.")}
     seconds = {"seconds of sound": sample["audio_seconds"], "seconds of work": sample.get("total_seconds")}
     known = {name: f"{value:.2f}" for name, value in seconds.items() if value is not None and not math.isnan(value)}

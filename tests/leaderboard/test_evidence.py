@@ -27,9 +27,18 @@ def test_every_sample_comes_with_its_answer_and_its_counts(samples: pd.DataFrame
     assert list(samples["audio"]) == list(mine["audio"])
     row = samples.iloc[0]
     counts = evidence.counts_of(row)
-    assert row["errors"] == counts["substitutions"] + counts["deletions"] + counts["insertions"]
-    assert row["error_rate"] == row["errors"] / counts["reference"]
+    assert row["errors"] == counts["words substituted"] + counts["words deleted"] + counts["words inserted"]
+    assert row["error_rate"] == row["errors"] / counts["words said"]
     assert samples.loc[samples["sample_id"] == "clip-03", "status"].item() == "error"
+
+
+def test_counts_of_words_stand_before_counts_of_characters_and_any_others(samples: pd.DataFrame) -> None:
+    row = samples.iloc[0].copy()
+    row["count.another"], row["count.character_hits"], row["count.missing"] = 3.0, 20.0, float("nan")
+    assert list(evidence.counts_of(row)) == [
+        "words substituted", "words deleted", "words inserted", "words right", "words said", "characters right",
+        "another",
+    ]  # fmt: skip
 
 
 def test_slices_are_listed(samples: pd.DataFrame) -> None:

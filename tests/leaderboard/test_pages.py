@@ -108,7 +108,7 @@ def test_oracle_and_silence_stand_among_the_controls(usual_run: Path) -> None:
     assert "100.0 %" in controls
 
 
-def test_the_plot_can_leave_the_controls_out(usual_run: Path) -> None:
+def test_the_plot_can_show_the_controls_too(usual_run: Path) -> None:
     test = opened("ranking")
 
     def names() -> list[str]:
@@ -116,9 +116,9 @@ def test_the_plot_can_leave_the_controls_out(usual_run: Path) -> None:
         ticks: list[str] = json.loads(chart.proto.spec)["layout"]["yaxis"]["ticktext"]
         return ticks
 
-    assert "oracle" in names()
-    test.toggle[0].set_value(False).run()
     assert "oracle" not in names()
+    test.toggle[0].set_value(True).run()
+    assert "oracle" in names()
     assert "poor" in names()
 
 
