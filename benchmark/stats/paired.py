@@ -11,6 +11,7 @@ import numpy as np
 from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.stats.bounds import exact_bounds
 from audiometry.benchmark.stats.intervals import (
+    FEW_EVENTS,
     JACKKNIFE_BELOW,
     UNCHANGED,
     check_settings,
@@ -71,7 +72,8 @@ def compare_tables(
 
     The verdict is "practically equal" if the interval lies within ± `margin` (in the metric's unit), else "better" or
     "worse" if it lies on one side of 0, else "can't tell". Where no resample changes the difference, the interval is
-    the exact bound on the recordings that could differ, and `p` that of a sign test over recordings.
+    the exact bound on the recordings that could differ, and `p` that of a sign test over recordings. Under
+    `FEW_EVENTS` errors of either model the note "under ten expected errors" is set.
 
     Raises DataError if the tables do not hold the same samples, SettingError for a level outside (0, 1), under 100
     resamples or a negative margin.
@@ -92,6 +94,8 @@ def compare_tables(
     if len(table_a) == 0 and len(table_b) == 0:
         return Comparison(None, None, None, 1.0, "can't tell", "none", 0, ("no samples",))
     (units, other), notes = shared_units([table_a, table_b])
+    if metric.events is not None and min(table.counts[metric.events].sum() for table in (units, other)) < FEW_EVENTS:
+        notes = (*notes, "under ten expected errors")
 
     def differences(blocks: Iterator[FloatArray]) -> FloatArray:
         return reduce_blocks(units, _difference(reduce, other, metric.name), blocks, [metric.name])[metric.name]

@@ -122,7 +122,7 @@ def test_nothing_to_tell(tables):
     found = compare(tables, undefined, undefined)
     assert (found.difference, found.low, found.p, found.verdict) == (None, None, 1.0, "can't tell")
     one = tables.of({"errors": np.ones(1), "words": np.ones(1)})
-    assert compare(tables, one, one).notes == ("one recording",)
+    assert compare(tables, one, one).notes == ("under ten expected errors", "one recording")
 
     def mostly_undefined(table, rows):
         return {"wer": np.where((rows == 1).all(axis=1), 0.5, np.nan)}
