@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -467,6 +468,36 @@ def test_a_new_store_waits_for_another_that_makes_it_too(url: str) -> None:
     other.close()
 
 
+class Busy:
+    """A connection on which turning WAL on fails a few times, as it does where two processes try it at once."""
+
+    def __init__(self, failures: int, reason: str, busy_milliseconds: int) -> None:
+        self.failures, self.reason, self.wait = failures, reason, busy_milliseconds
+        self.mode = "delete"
+
+    def execute(self, statement: str) -> Busy:
+        self.answer = self.wait if statement == "PRAGMA busy_timeout" else self.mode
+        if statement == "PRAGMA journal_mode = WAL":
+            self.failures -= 1
+            if self.failures >= 0:
+                raise sqlite3.OperationalError(self.reason)
+            self.mode = "wal"
+        return self
+
+    def fetchone(self) -> tuple[Any]:
+        return (self.answer,)
+
+
+def test_wal_is_tried_again_while_another_process_turns_it_on() -> None:
+    connection: Any = Busy(3, "database is locked", 10_000)
+    database._use_wal(connection)
+    assert connection.mode == "wal"
+    for busy in (Busy(10**6, "database is locked", 30), Busy(1, "disk I/O error", 10_000)):
+        stuck: Any = busy
+        with pytest.raises(sqlite3.OperationalError, match=busy.reason):
+            database._use_wal(stuck)
+
+
 def test_a_newer_schema(store: Store, url: str) -> None:
     with database.writing(store._engine) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
@@ -521,12 +552,9 @@ def add_many(url: str, worker: int, runs: int) -> None:
 @pytest.mark.slow
 def test_processes_that_open_and_write_a_new_store_at_once(url: str) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=add_many, args=(url, worker, 10)) for worker in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    with ProcessPoolExecutor(4, mp_context=context) as pool:
+        for done in [pool.submit(add_many, url, worker, 10) for worker in range(4)]:
+            done.result()
     with Store.open(url) as store:
         assert len(store.runs()) == 40
         assert len(store.results(latest=False)) == 40 * len(RESULTS)
