@@ -64,13 +64,14 @@ class _Run:
     artefacts: str
     outcome: Outcome
     stack: ExitStack
+    stop: _Stop
 
     def cluster(self) -> Mapping[str, Any]:
         """The resources of Ray's cluster; Ray is started, or joined, when first asked."""
         if not self.outcome.cluster:
             began = time.perf_counter()
             self.outcome.cluster = self.stack.enter_context(_ray())
-            self.stack.enter_context(_interruptible())  # Ray has set a handler of its own as it started
+            self.stack.enter_context(self.stop)  # Ray has set a handler of its own as it started
             self.outcome.start_seconds = time.perf_counter() - began
         return self.outcome.cluster
 
@@ -84,8 +85,8 @@ def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None,
     Raises RunInterruptedError on Ctrl-C or SIGTERM, once the workers have ended.
     """
     outcome = Outcome()
-    with _interruptible(), ExitStack() as stack:
-        run = _Run(plan, observer, done, cache, artefacts, outcome, stack)
+    with _Stop() as stop, ExitStack() as stack:
+        run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop)
         for phase in _phases(plan):
             _run_phase(run, phase)
     return outcome
@@ -108,10 +109,11 @@ def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
     pools: dict[int, Pool] = {}
     try:
         for index, tasks in phase.items():
+            run.stop.check()
             pool = _make_pool(run, index, tasks)
             if pool is not None:
                 pools[index] = pool
-        _drive(pools, run.observer)
+        _drive(pools, run)
     finally:
         for index, pool in pools.items():
             pool.close()
@@ -150,7 +152,7 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> Pool | None:
     )  # fmt: skip
 
 
-def _drive(pools: Mapping[int, Pool], observer: Observer) -> None:
+def _drive(pools: Mapping[int, Pool], run: _Run) -> None:
     open_pools = dict(pools)
     while open_pools:
         for pool in open_pools.values():
@@ -159,11 +161,12 @@ def _drive(pools: Mapping[int, Pool], observer: Observer) -> None:
         for index, pool in list(open_pools.items()):
             pairs = pool.collect(ready)
             if pairs:
-                observer.answered(index, pairs)
+                run.observer.answered(index, pairs)
             if pool.done:
                 pool.close()
                 del open_pools[index]
-        observer.tick()
+        run.observer.tick()
+        run.stop.check()
 
 
 def _ready(refs: list[Any]) -> set[Any]:
@@ -250,19 +253,32 @@ def _ray() -> Iterator[Mapping[str, Any]]:
                 ray.shutdown()
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into RunInterruptedError; put the handlers back afterwards."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class _Stop:
+    """Takes Ctrl-C and SIGTERM and remembers them; `check` raises. A second one is not waited for.
 
-    def stop(number: int, _: FrameType | None) -> None:
-        raise RunInterruptedError(f"stopped by {signal.Signals(number).name}")
+    Raising from the handler itself would be quicker, but Ray's compiled code cannot pass such an error on.
+    """
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def __init__(self) -> None:
+        self._signal: signal.Signals | None = None
+        self._before: list[dict[int, Any]] = []
+
+    def check(self) -> None:
+        """Raise RunInterruptedError if a signal has come."""
+        if self._signal is not None:
+            raise RunInterruptedError(f"stopped by {self._signal.name}")
+
+    def __enter__(self) -> _Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._before.append({n: signal.signal(n, self._take) for n in (signal.SIGINT, signal.SIGTERM)})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before:
+            for number, handler in self._before.pop().items():
+                signal.signal(number, handler)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = signal.Signals(number)
