@@ -97,7 +97,7 @@ class Progress:
             line.worked += heard_seconds(item.sample) if self._plan.tasks[row.task].seconds else 1.0
             line.failed += row.status in FAILURES
             line.cached += row.cached
-            if not row.cached and not self._plan.models[model].entry.control:
+            if not row.cached and self._plan.models[model].entry.given is None:
                 line.audio_seconds += heard_seconds(item.sample)
                 line.model_seconds += row.output.get("total_seconds") or 0.0
         if self._display is not None:

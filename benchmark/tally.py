@@ -98,12 +98,13 @@ class Tally:
     def timings(self) -> list[Mapping[str, Any]]:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
-        A control hears nothing and has no speed. An answer from the cache counts with the time that it took when it
+        Controls and outputs of other systems hear nothing and have no speed. An answer from the cache counts with the time that it took when it
         was made.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
-            hears = sums.seconds > 0 and sums.audio_seconds > 0 and not self.plan.models[m].entry.control
+            entry = self.plan.models[m].entry
+            hears = sums.seconds > 0 and sums.audio_seconds > 0 and not entry.control and entry.given is None
             rtfx = round(sums.audio_seconds / sums.seconds, 3) if hears else None
             timings.append(
                 {
