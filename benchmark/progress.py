@@ -89,6 +89,8 @@ class Progress:
 
     def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
         """Count samples that were answered."""
+        entry = self._plan.models[model].entry
+        hears = not entry.control and entry.given is None
         touched = set()
         for item, row in pairs:
             line = self._lines[model, row.task]
@@ -97,7 +99,7 @@ class Progress:
             line.worked += heard_seconds(item.sample) if self._plan.tasks[row.task].seconds else 1.0
             line.failed += row.status in FAILURES
             line.cached += row.cached
-            if not row.cached and self._plan.models[model].entry.given is None:
+            if not row.cached and hears:
                 line.audio_seconds += heard_seconds(item.sample)
                 line.model_seconds += row.output.get("total_seconds") or 0.0
         if self._display is not None:

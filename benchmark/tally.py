@@ -98,8 +98,8 @@ class Tally:
     def timings(self) -> list[Mapping[str, Any]]:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
-        Controls and outputs of other systems hear nothing and have no speed. An answer from the cache counts with the time that it took when it
-        was made.
+        Controls and outputs of other systems hear nothing and have no speed. An answer from the cache counts with the
+        time that it took when it was made.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
