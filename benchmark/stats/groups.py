@@ -30,10 +30,11 @@ __all__ = ["MINIMUM_SAMPLES", "GroupComparison", "compare_groups", "suppress"]
 MINIMUM_SAMPLES = 20
 """Groups and slices with fewer samples are not shown: their numbers mislead, and may point at a person."""
 
-LOW_SHARE = 0.8
-"""Share of the error that the lower bound may spend: a false gap is the mistake to guard against."""
+LOW_SHARE, HIGH_SHARE = 0.8, 0.1
+"""Shares of the error that the bounds may spend: a false gap is the mistake to guard against. The rest is what
+resampled errors of few clusters cost, as simulated."""
 
-CONTENDERS = 2.5
+CONTENDERS = 2.25
 """Differences within this many standard errors of the largest could be the largest."""
 
 SHRUNK = 0.1
@@ -80,8 +81,9 @@ def compare_groups(
     and S. Wei, "Improvements of jackknife confidence limit methods", Biometrika 71, 1984); the lower bound takes the
     quantile of the largest over all differences that could be the largest (within `CONTENDERS` standard errors of it:
     P. R. Hansen, "A test for superior predictive ability", JBES 23, 2005), the upper bound is the highest of any.
-    Four fifths of the error go to the lower bound: a false gap is what to guard against. Above 1,000 clusters the
-    standard errors are held fixed. `variance` has the bounds of `variance_bounds`.
+    Four fifths of the error go to the lower bound: a false gap is what to guard against. Standard errors are raised
+    for few clusters as in `small_sample`, and the upper bound's to a t quantile. Above 1,000 clusters they are held
+    fixed in the resamples. `variance` has the bounds of `variance_bounds`.
 
     The ratio is None where a value is not above 0. Raises DataError for labels that do not fit the samples or fewer
     than two groups of at least `minimum` samples, SettingError for a level outside (0, 1) or under 100 resamples.
@@ -108,11 +110,8 @@ def compare_groups(
         raise DataError(f"{metric.name} is undefined in group {names[int(np.argmin(np.isfinite(points)))]!r}")
     draws, covariances, own = _resample(units, values, seed, resamples)
     costs = np.array([small_sample(_renumbered(part)) for part in parts])
-    if len(covariances) == 0:
-        own = np.atleast_2d(np.cov(draws.T)) * np.outer(costs[:, 0], costs[:, 0])
-        covariances = own[None]
     found = _Groups(
-        metric, points, draws, covariances, own, level, units.clusters, notes + _events(parts, names, metric)
+        metric, points, draws, covariances, own, costs, level, units.clusters, notes + _events(parts, names, metric)
     )
     worst, best = (np.argmax, np.argmin) if metric.direction == "lower" else (np.argmin, np.argmax)
     return GroupComparison(
@@ -121,7 +120,7 @@ def compare_groups(
         best=names[int(best(points))],
         gap=_gap(found, min(len(part) for part in parts)),
         ratio=_ratio(found),
-        variance=_variance(found, costs),
+        variance=_variance(found),
         suppressed=suppressed,
     )
 
@@ -144,6 +143,7 @@ class _Groups:
     draws: FloatArray  # (resamples, groups), finite
     covariances: FloatArray  # (resamples or 1, groups, groups)
     own: FloatArray  # (groups, groups): that of the table itself
+    costs: FloatArray  # (groups, 2): factor and degrees of freedom of each group
     level: float
     clusters: int
     notes: tuple[str, ...]
@@ -194,7 +194,7 @@ def _resample(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Values of the resamples that define all groups, their covariances, and the covariances of the table itself.
 
-    No covariances where there are too many clusters for influence values.
+    Where there are too many clusters for influence values, one covariance of the resampled values is both.
     """
     strata = units.cluster_strata
     influence = influence_values(strata, values)
@@ -206,7 +206,8 @@ def _resample(
         if influence is not None:
             covariances.append(resampled_covariances(weights[defined], influence, strata))
     if influence is None:
-        return np.concatenate(draws), np.empty(0), np.empty(0)
+        own = np.cov(np.concatenate(draws).T)
+        return np.concatenate(draws), own[None], own
     own = resampled_covariances(np.ones((1, units.clusters)), influence, strata)[0]
     return np.concatenate(draws), np.concatenate(covariances), own
 
@@ -253,15 +254,33 @@ def _largest(
     apart -= apart[largest]
     distance = np.sqrt(np.maximum(np.einsum("ci,ij,cj->c", apart, own, apart), 0))
     contenders = difference[largest] - difference <= CONTENDERS * distance
-    low_miss, high_miss = LOW_SHARE * (1 - found.level), (1 - LOW_SHARE) * (1 - found.level)
+    low_miss, high_miss = LOW_SHARE * (1 - found.level), HIGH_SHARE * (1 - found.level)
+    raised, heavier = _few(found, np.diag(own), first, second)
     quantile = np.quantile(studentised[:, contenders].max(axis=1), 1 - low_miss)
-    low = float((difference - quantile * error)[contenders].max())
-    high = float((difference - np.quantile(studentised, high_miss, axis=0) * error).max())
+    low = float((difference - quantile * error * raised)[contenders].max())
+    high = float((difference - np.quantile(studentised, high_miss, axis=0) * error * raised * heavier).max())
     return min(max(low, 0.0), difference[largest]), max(high, difference[largest])
 
 
-def _variance(found: _Groups, costs: FloatArray) -> Interval:
-    factors, freedoms = costs.T
+def _few(found: _Groups, variance: FloatArray, first: IntArray, second: IntArray) -> tuple[FloatArray, FloatArray]:
+    """What few clusters cost each difference: the factor on its standard error, and t's quantile over the normal one.
+
+    Both groups' costs count by their share of the variance; degrees of freedom are Welch and Satterthwaite's.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    factor, freedom = found.costs.T
+    raised = variance * factor**2
+    plain, total = variance[first] + variance[second], raised[first] + raised[second]
+    below = raised[first] ** 2 / freedom[first] + raised[second] ** 2 / freedom[second]
+    ones = np.ones_like(total)
+    freedoms = np.divide(total**2, below, out=ones.copy(), where=below > 0)
+    usual = (1 + found.level) / 2
+    return np.sqrt(np.divide(total, plain, out=ones, where=plain > 0)), stdtrit(freedoms, usual) / ndtri(usual)
+
+
+def _variance(found: _Groups) -> Interval:
+    factors, freedoms = found.costs.T
     value = variance_between(found.points, np.var(found.draws, axis=0, ddof=1) * factors**2)
     low, high = variance_bounds(found.points, found.draws, factors, freedoms, found.metric, found.level)
     return Interval(value, min(low, value), max(high, value), "test inversion", found.clusters, found.notes)

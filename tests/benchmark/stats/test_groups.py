@@ -49,9 +49,9 @@ def test_two_groups_are_near_welch(tables):
     x, y = rng.normal(5.0, 1, 200), rng.normal(6.0, 2, 300)
     table = tables.mean(np.concatenate([x, y]))
     found = compare_groups(table, ["x"] * 200 + ["y"] * 300, tables.reduce_mean, MEAN, seed=1, resamples=20_000)
-    # four fifths of the error go to the lower bound
+    # four fifths of the error go to the lower bound, a tenth to the upper one
     expected = scipy.stats.ttest_ind(y, x, equal_var=False)
-    low, high = expected.confidence_interval(1 - 2 * 0.04).low, expected.confidence_interval(1 - 2 * 0.01).high
+    low, high = expected.confidence_interval(1 - 2 * 0.04).low, expected.confidence_interval(1 - 2 * 0.005).high
     width = high - low
     assert found.gap.low == pytest.approx(low, abs=0.03 * width)
     assert found.gap.high == pytest.approx(high, abs=0.06 * width)
@@ -120,7 +120,7 @@ def test_more_than_a_thousand_clusters(tables):
     found = compare_groups(tables.mean(x), ["a"] * 900 + ["b"] * 900, tables.reduce_mean, MEAN, seed=1)
     expected = scipy.stats.ttest_ind(x[900:], x[:900])
     assert found.gap.low == pytest.approx(expected.confidence_interval(0.92).low, abs=0.02)
-    assert found.gap.high == pytest.approx(expected.confidence_interval(0.98).high, abs=0.02)
+    assert found.gap.high == pytest.approx(expected.confidence_interval(0.99).high, abs=0.025)
 
 
 def test_no_errors_at_all(tables):

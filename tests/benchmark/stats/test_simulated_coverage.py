@@ -19,7 +19,7 @@ def test_intervals_cover_and_tests_reject_as_they_say():
         if re.match(r"\| .*\d", line) and (cells := [cell.strip() for cell in line.strip("|").split("|")])
     }
     # 400 repeats: the bands of docs/statistics.md with three standard errors of chance (0.9 to 1.1) on either side
-    for name in ("WER 10%, 5 speakers", "WER 10%, 20 speakers", "MOS, 20 utterances with 8 ratings"):
+    for name in ("WER 10%, 5 speakers", "WER 10%, 20 speakers", "MOS, 20 utterances, ratings each: 8"):
         assert 89.5 <= rows[name][0] <= 99.5, (name, rows[name])
     gap, uncorrected, *_ = rows["4 groups of 10 speakers, equal"]
     assert 89.5 <= gap <= 99.5
