@@ -32,6 +32,7 @@ from audiometry.benchmark.types import FloatArray, Metric, Reduce, ScoreTable
 
 BAND = (93.0, 97.0)
 TEST_BAND = (3.5, 6.5)
+REPEATS = 2_000
 CHUNK = 50
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 METHODS = ("auto", "t", "percentile", "bca")
@@ -40,12 +41,11 @@ PAIRED = ("paired t", "permutation")
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of a table: what is simulated how often, which columns it fills, and which of them are judged."""
+    """One line of a table: what is simulated with how many resamples, and which of its columns are judged."""
 
     section: str
     name: str
     run: Callable[[np.random.Generator, int], dict[str, str]]
-    repeats: int
     resamples: int
     judged: tuple[str, ...]
     quick: bool = False
@@ -199,59 +199,63 @@ def eer_pair(
     return lambda rng: simulation.trials(rng, rate, bona_fide=bona_fide, spoof=spoof, speakers=speakers, systems=2)
 
 
-def cells() -> list[Cell]:
-    found = []
+def interval_cells() -> list[Cell]:
+    auto, found = ("auto",), []
     for speakers in (5, 10, 20, 50, 100, 200):
         for rate in (0.1, 0.03):
-            found.append(Cell("Intervals", f"WER {rate:.0%}, {speakers} speakers", wer(speakers, rate), 2000, 1000,
-                              ("auto",), quick=rate == 0.1 and speakers in (5, 20)))  # fmt: skip
-    found.append(Cell("Intervals", "WER 10%, 20 very unequal speakers", wer(20, 0.1, 0.8), 2000, 1000, ("auto",)))
+            name, quick = f"WER {rate:.0%}, {speakers} speakers", rate == 0.1 and speakers in (5, 20)
+            found.append(Cell("Intervals", name, wer(speakers, rate), 1000, auto, quick=quick))
+    found.append(Cell("Intervals", "WER 10%, 20 very unequal speakers", wer(20, 0.1, 0.8), 1000, auto))
+    some = ("auto", "t", "percentile")
     for rate in (0.05, 0.2):
         for speakers, own in ((5, 40), (20, 20), (100, 10)):
-            found.append(Cell("Intervals", f"EER {rate:.0%}, {speakers} speakers of about {own} + {2 * own} trials",
-                              eer(rate, own, 2 * own, speakers), 2000, 500, ("auto",)))  # fmt: skip
-        found.append(Cell("Intervals", f"EER {rate:.0%}, 400 + 800 trials, no clusters",
-                          eer(rate, 400, 800, methods=("auto", "t", "percentile")), 2000, 500, ("auto",)))  # fmt: skip
-    few = "under ten expected errors in a class"
-    one = eer(0.01, 1200, 2400, methods=("auto", "t", "percentile"))
-    found.append(Cell("Intervals", "EER 1%, 1,200 + 2,400 trials, no clusters", one, 2000, 300, ("auto",)))
-    found.append(
-        Cell("Intervals", "EER 1%, 20 speakers of about 60 + 120 trials", eer(0.01, 60, 120, 20), 2000, 500, ("auto",))
-    )
-    one = eer(0.01, 300, 600, methods=("auto", "t", "percentile"))
-    found.append(Cell("Intervals", "EER 1%, 300 + 600 trials, no clusters", one, 2000, 500, ("auto",), note=few))
+            name = f"EER {rate:.0%}, {speakers} speakers of about {own} + {2 * own} trials"
+            found.append(Cell("Intervals", name, eer(rate, own, 2 * own, speakers), 500, auto))
+        name = f"EER {rate:.0%}, 400 + 800 trials, no clusters"
+        found.append(Cell("Intervals", name, eer(rate, 400, 800, methods=some), 500, auto))
+    name = "EER 1%, 20 speakers of about 60 + 120 trials"
+    found.append(Cell("Intervals", name, eer(0.01, 60, 120, 20), 500, auto))
+    name = "EER 1%, 1,200 + 2,400 trials, no clusters"
+    found.append(Cell("Intervals", name, eer(0.01, 1200, 2400, methods=some), 300, auto))
+    name, few = "EER 1%, 300 + 600 trials, no clusters", "under ten expected errors in a class"
+    found.append(Cell("Intervals", name, eer(0.01, 300, 600, methods=some), 500, auto, note=few))
     for utterances, raters in ((5, 8), (20, 8), (100, 8), (400, 1)):
-        found.append(Cell("Intervals", f"MOS, {utterances} utterances, ratings each: {raters}", mos(utterances, raters),
-                          2000, 1000, ("auto",), quick=utterances == 20))  # fmt: skip
-    shapes = [(4, 10), (4, 30), (8, 30), (2, 30)]
-    for groups, speakers in shapes:
+        name = f"MOS, {utterances} utterances, ratings each: {raters}"
+        found.append(Cell("Intervals", name, mos(utterances, raters), 1000, auto, quick=utterances == 20))
+    return found
+
+
+def group_cells() -> list[Cell]:
+    found = []
+    for groups, speakers in ((4, 10), (4, 30), (8, 30), (2, 30)):
         for worse in (1.0, 1.5, 2.0):
-            name = "equal" if worse == 1 else f"one {worse} times worse"
-            rates = [0.1 * worse] + [0.1] * (groups - 1)
-            found.append(Cell("Group gaps", f"{groups} groups of {speakers} speakers, {name}", gaps(speakers, rates),
-                              2000, 800, ("gap", "ratio", "variance"), quick=(groups, speakers, worse) == (4, 10, 1.0)))  # fmt: skip
+            shape = "equal" if worse == 1 else f"one {worse} times worse"
+            name = f"{groups} groups of {speakers} speakers, {shape}"
+            run = gaps(speakers, [0.1 * worse] + [0.1] * (groups - 1))
+            quick = (groups, speakers, worse) == (4, 10, 1.0)
+            found.append(Cell("Group gaps", name, run, 800, ("gap", "ratio", "variance"), quick=quick))
+    return found
+
+
+def test_cells() -> list[Cell]:
+    found = []
     for speakers in (5, 20, 200):
         run = pair_tests(wer_pair(speakers), simulation.reduce_wer, simulation.WER)
-        found.append(
-            Cell(
-                "Paired tests",
-                f"WER, {speakers} speakers",
-                run,
-                2000,
-                1000,
-                ("paired t",) if speakers == 5 else PAIRED,
-                quick=speakers == 20,
-            )
-        )
+        judged = PAIRED[:1] if speakers == 5 else PAIRED
+        found.append(Cell("Paired tests", f"WER, {speakers} speakers", run, 1000, judged, quick=speakers == 20))
     for rate, speakers, own in ((0.05, 20, 20), (0.2, 20, 20), (0.05, 100, 10), (0.2, 0, 300)):
         where = f"{speakers} speakers" if speakers else f"{own} + {2 * own} trials, no clusters"
         run = pair_tests(eer_pair(rate, own, 2 * own, speakers), simulation.reduce_eer, simulation.EER)
-        found.append(Cell("Paired tests", f"EER {rate:.0%}, {where}", run, 2000, 300, PAIRED))
+        found.append(Cell("Paired tests", f"EER {rate:.0%}, {where}", run, 300, PAIRED))
     for sizes in ((10, 20, 40, 80, 160), tuple(range(10, 101, 10))):
         name = f"{len(sizes)} looks, {sizes[0]}, {sizes[1]}, {sizes[2]} … {sizes[-1]} speakers"
-        found.append(Cell("Looks and ranks", name, looks(sizes), 2000, 500, ()))
-    found.append(Cell("Looks and ranks", "6 equal models, 40 speakers", ranks(6, 40), 2000, 1000, ()))
+        found.append(Cell("Looks and ranks", name, looks(sizes), 500, ()))
+    found.append(Cell("Looks and ranks", "6 equal models, 40 speakers", ranks(6, 40), 1000, ()))
     return found
+
+
+def cells() -> list[Cell]:
+    return interval_cells() + group_cells() + test_cells()
 
 
 def chunk(job: tuple[int, int, int, int]) -> tuple[int, int, dict[str, Counter[str]]]:
@@ -270,7 +274,7 @@ def simulate(chosen: Sequence[int], repeats: int | None, processes: int) -> dict
     every = cells()
     jobs = []
     for index in chosen:
-        total = repeats or every[index].repeats
+        total = repeats or REPEATS
         resamples = 400 if repeats else every[index].resamples
         jobs += [(index, first, min(CHUNK, total - first), resamples) for first in range(0, total, CHUNK)]
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # read by the processes that start now
