@@ -101,8 +101,8 @@ def dnsmos(waveform: Waveform, *, personalised: bool = False, threads: int | Non
     is shorter than 9.01 s is repeated. `personalised` takes the P.835 networks for personalised noise suppression,
     which count other talkers as noise. `threads` bounds the processor cores used (None: all that the process may
     use) and does not change the numbers. The numbers are those of `speechmos.dnsmos.run` within rounding (under
-    0.001), its choice of windows included: of those that it means to hear it leaves out the 8th to the 24th, and
-    others later on, because a product of seconds and rate falls short of the window by rounding (`kept_windows`).
+    0.001), its choice of windows included: of those that it means to hear it leaves out the 8th to the 24th and
+    some later ones, because a product of seconds and rate falls short of the window by rounding (`kept_windows`).
     Made for noise suppression in calls: a synthesised voice that says the wrong words may rate high.
 
     Raises AudioError for sound at another rate, under 20 ms, beyond [-1, 1] or with values that are not finite;
@@ -137,15 +137,19 @@ def dnsmos_batch(
 
 
 def kept_windows(samples: int) -> list[int]:
-    """The seconds at which the windows begin that `speechmos` scores, of a clip (tiled if short) of some samples.
+    """The seconds at which the windows begin that `speechmos` scores, of a clip of some samples (none: no window).
 
-    It cuts window k at sample int((k + 9.01) · 16000) and drops what is shorter than int(9.01 · 16000). For k = 7 to
-    23, 119 to 122 and some beyond a million the product in double precision is a little too small, and the window one
-    sample too short.
+    The clip is doubled until it fills a window. Window k is cut at sample int((k + 9.01) · 16000) and dropped if that
+    leaves less than int(9.01 · 16000). For k = 7 to 23, 119 to 122 and 16375 to 16768 the product in double precision
+    is a little too small, and the window one sample too short.
 
     >>> kept_windows(144160), kept_windows(12 * 16000), kept_windows(34 * 16000)
     ([0], [0, 1, 2], [0, 1, 2, 3, 4, 5, 6, 24])
+    >>> kept_windows(6 * 16000)
+    [0, 1, 2]
     """
+    while 0 < samples < WINDOW:
+        samples *= 2
     hops = int(samples // RATE - WINDOW_SECONDS) + 1
     return [k for k in range(hops) if int((k + WINDOW_SECONDS) * RATE) - k * RATE >= WINDOW]
 

@@ -119,15 +119,16 @@ def pooled_rows(trunk: Trunk, features: Array) -> Array:
     padded = np.zeros((total + 2, FREQUENCIES + 2), np.float32)
     padded[2 : rows + 2, 1:-1] = features
     last = trunk.layers[-1]
-    pictures = [np.zeros((STRIP + 2, WIDTH, CHANNELS), np.float32) for _ in range(last.target)]
-    pictures.append(np.empty((STRIP + 2, WIDTH, last.outputs), np.float32))
+    strip = min(STRIP, total)
+    pictures = [np.zeros((strip + 2, WIDTH, CHANNELS), np.float32) for _ in range(last.target)]
+    pictures.append(np.empty((strip + 2, WIDTH, last.outputs), np.float32))
     scratch = np.empty(POINTS * POINTS * CHANNELS, np.float32)
     tiles, products = (np.empty((POINTS * POINTS, TILES, CHANNELS), np.float32) for _ in range(2))
     pooled = np.empty((last.outputs, 2 + total // 2, FREQUENCIES // 2), np.float32)
-    for top in range(-1, total - 1, STRIP):
-        count = min(STRIP, total - 1 - top)
+    for top in range(-1, total - 1, strip):
+        count = min(strip, total - 1 - top)
         for picture in pictures:
-            picture[:2] = picture[STRIP:]
+            picture[:2] = picture[strip:]
         for picture, (weights, bias) in zip(pictures, trunk.first, strict=False):
             first_layer()(_flat(padded[top + 1 : top + count + 3]), weights, bias, _flat(picture[2 : count + 2]))
             _clear_outside(picture[2:], top, rows)
