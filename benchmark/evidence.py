@@ -32,12 +32,13 @@ TEXTS = (
     "error",
     "labels",
     "segments",
+    "usage",
     "audio_out",
     "embedding",
     "audio",
 )
 NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
-KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "audio_out", "embedding")
+KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "usage", "audio_out", "embedding")
 """What is kept of an output, by `worker.output_columns`."""
 
 
@@ -105,7 +106,7 @@ def read_outputs(folder: Path) -> Iterator[dict[str, Any]]:
         for batch in file.iter_batches(STRETCH):
             for row in batch.to_pylist():
                 kept = {name: row[name] for name in KEPT}
-                for name in ("labels", "segments"):
+                for name in ("labels", "segments", "usage"):
                     kept[name] = json.loads(kept[name]) if kept[name] else None
                 yield row | {"output": kept}
 

@@ -91,6 +91,8 @@ class Entry(Generic[T]):
     """Whether a model whose fingerprint is known without loading it answers alike whatever the seed."""
     waveforms: bool = True
     """Whether requests must reach the model with their sound decoded."""
+    waits: bool = False
+    """Whether it is a `WaitingModel`: it works elsewhere, and is asked from one process with an event loop."""
     needs: str | None = None
     """The extra to install for it, as in ``pip install 'audiometry[asr]'``."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -217,6 +219,7 @@ def model(
     fingerprint: Callable[..., str] | None = None,
     deterministic: bool = False,
     waveforms: bool = True,
+    waits: bool = False,
     needs: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a factory of a Model under `name`.
@@ -230,7 +233,7 @@ def model(
             _entry(
                 name, factory, abilities=frozenset(abilities), control=control, given=given,
                 resources=resources, check=check, fingerprint=fingerprint, deterministic=deterministic,
-                waveforms=waveforms, needs=needs,
+                waveforms=waveforms, waits=waits, needs=needs,
             )
         )  # fmt: skip
         return factory

@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "Transform",
     "Turn",
+    "WaitingModel",
     "Waveform",
 ]
 
@@ -163,7 +164,8 @@ class Output:
     """What a model answered. `status` other than ``ok`` says why there is no answer to score.
 
     `score` is higher for more bona fide (`detect`) or better (`rate`). `timings` are seconds, by name: `total`,
-    `first` (first sound or token).
+    `first` (first sound or token). `usage` is what the answer used up, by name: `input_tokens`, `output_tokens`,
+    `cost` (in the provider's currency), `attempts`; it is added up over a run.
     """
 
     status: OutputStatus = "ok"
@@ -175,6 +177,7 @@ class Output:
     embedding: NDArray[np.float32] | None = None
     error: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +288,30 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Give back memory and processes."""
+        ...
+
+
+@runtime_checkable
+class WaitingModel(Protocol):
+    """A model that works elsewhere, behind an endpoint say: here one only waits for it.
+
+    Registered with ``waits=True``. It is not asked by Ray's workers but from one process with an event loop, in which
+    up to `concurrency` calls of `answer` are under way at once. The engine ends an `answer` that lasts longer than
+    ``--sample-timeout`` (status ``timeout``); what `answer` raises becomes status ``error``.
+    """
+
+    name: str
+    abilities: frozenset[Ability]
+    fingerprint: str
+    deterministic: bool
+    concurrency: int
+
+    async def answer(self, request: Request) -> Output:
+        """Answer one request."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
         ...
 
 

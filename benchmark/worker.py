@@ -241,6 +241,8 @@ def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
     }
     if output.labels:
         columns["labels"] = dict(output.labels)
+    if output.usage:
+        columns["usage"] = dict(output.usage)
     if output.segments:
         columns["segments"] = [[s.start, s.end, s.label, s.score] for s in output.segments]
     if artefacts is not None and output.audio is not None:
@@ -274,6 +276,7 @@ def restored_output(status: str, columns: Mapping[str, Any], artefacts: str) -> 
         audio=audio.read_file(Path(artefacts) / made) if made else None,
         embedding=np.load(Path(artefacts) / embedded, allow_pickle=False) if embedded else None,
         timings={} if seconds is None else {"total": seconds},
+        usage=columns.get("usage") or {},
     )
 
 
