@@ -34,6 +34,9 @@ __all__ = [
     "store_artefact",
 ]
 
+MAX_REASON = 2000
+"""Characters that are kept of an error's text."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -98,7 +101,7 @@ class Evaluator:
             for path in self._plugins:
                 load_plugin_file(path)
             self._model = MODELS.create(self._spec)
-        except Exception as error:  # a model may raise anything while it loads; it is told, with its name
+        except BaseException as error:  # a model may raise anything while it loads, SystemExit too; it is told
             return ModelFacts(error=describe(error))
         model: Model = self._model
         return ModelFacts(model.fingerprint, bool(model.deterministic), time.perf_counter() - start)
@@ -155,7 +158,7 @@ class Evaluator:
             else:
                 answers = self._model.generate(requests, [item.given for item, _ in ready])
             problem = _malformed(answers, len(ready))
-        except Exception as error:  # a model may raise anything; it becomes that sample's status
+        except BaseException as error:  # a model may raise anything, SystemExit too; it becomes that sample's status
             answers, problem = [], describe(error)
         if problem is None:
             share = (time.perf_counter() - start) / len(ready)
@@ -173,7 +176,11 @@ def decode(request: Request) -> Request:
 
 def describe(error: BaseException) -> str:
     """An error as one line, with the place it came from where it is not ours."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    try:
+        text = " ".join(str(error).encode(errors="replace").decode().split())[:MAX_REASON]
+    except Exception:  # a stranger's error may fail to tell itself
+        text = ""
+    text = text or type(error).__name__
     if isinstance(error, AudiometryError):
         return text
     frames = traceback.extract_tb(error.__traceback__)
@@ -298,10 +305,8 @@ def _malformed(answers: Any, expected: int) -> str | None:
         return f"the model returned {type(answers).__name__} and not a list of outputs"
     if len(answers) != expected:
         return f"the model returned {len(answers)} outputs for {expected} requests"
-    wrong = next((answer for answer in answers if not isinstance(answer, Output)), None)
-    if wrong is not None:
-        return f"the model returned {type(wrong).__name__} in place of an Output"
-    return None
+    wrong = [type(answer).__name__ for answer in answers if not isinstance(answer, Output)]
+    return f"the model returned {wrong[0]} in place of an Output" if wrong else None
 
 
 def _checked(output: Output, share: float) -> Output:
