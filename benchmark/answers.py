@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -84,12 +85,13 @@ class Pending:
             return
         self._cache.remember([pair for _, row in pairs for pair in row.digests.items()])
         answers = []
+        now = round(time.time(), 3)
         for item, row in pairs:
             if row.status in ("error", "timeout") or row.cached or not self._cacheable(row.task):
                 continue
             key = self._key(self._cache, item, row.digests)
             if key is not None:
-                answers.append((key, {"status": row.status, "output": dict(row.output)}))
+                answers.append((key, {"status": row.status, "output": dict(row.output), "made": now}))
         self._cache.keep(answers)
 
     def _serve(self, task: int, items: list[Item]) -> list[Item]:
@@ -118,7 +120,7 @@ class Pending:
         except (AudioError, OSError):  # sound that was pruned: it is asked for again
             return None
         row = make_row(index, self._plan.tasks[index].task, item, output)
-        return replace(row, output=answer["output"], cached=True)
+        return replace(row, output=answer["output"], cached=True, made=answer.get("made"))
 
     def _cacheable(self, task: int) -> bool:
         return not self._plan.tasks[task].task.exclusive

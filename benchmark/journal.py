@@ -43,6 +43,7 @@ class Line:
     counts: Mapping[str, float] = field(default_factory=dict)
     slices: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
+    made: float | None = None
 
     @classmethod
     def of(cls, model: int, sample: Sample, row: Row) -> Line:
@@ -53,7 +54,7 @@ class Line:
         return cls(
             model=model, task=row.task, position=row.position, sample_id=row.sample_id, status=row.status,
             verdict=row.verdict, cached=row.cached, cluster=sample.cluster, stratum=sample.stratum, audio=audio,
-            output=row.output, counts=row.counts, slices=sample.slices, details=row.details,
+            output=row.output, counts=row.counts, slices=sample.slices, details=row.details, made=row.made,
         )  # fmt: skip
 
     @property

@@ -127,6 +127,11 @@ class Pool:
         unknown = self.facts is None and bool(self._loading())
         return not (self._flights or self._failed or unknown or self.waits())
 
+    @property
+    def pipe(self) -> None:
+        """No pipe: everything comes through Ray."""
+        return None
+
     def refs(self) -> list[Any]:
         """The Ray references whose completion this pool is waiting for."""
         return [worker.loading for worker in self._loading()] + list(self._flights)

@@ -1,4 +1,7 @@
-"""Running a plan: what is cached is served, the rest is asked of pools of Ray workers, one pool a model."""
+"""Running a plan: what is cached is served, the rest is asked of a pool for each model.
+
+Models that compute here run on Ray's workers; models that work elsewhere are waited for by one local process.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,45 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from audiometry.benchmark.answers import Done, Pending
 from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.errors import RunInterruptedError, UserError
 from audiometry.benchmark.plan import Item, Plan
 from audiometry.benchmark.registry import MODELS
+from audiometry.benchmark.waiter import Opening
+from audiometry.benchmark.waiting import WaitingPool
 from audiometry.benchmark.worker import ModelFacts, Row
-
-if TYPE_CHECKING:
-    from audiometry.benchmark.pool import Pool
 
 __all__ = ["Observer", "Outcome", "run_plan"]
 
 WAIT_SECONDS = 0.5
+TURN_SECONDS = 0.02
+"""How long to wait for one kind of pool while there are both."""
 GATHER_SECONDS = 0.01
+
+
+class _AnyPool(Protocol):
+    """What a phase asks of a pool, wherever its model works."""
+
+    facts: ModelFacts | None
+
+    @property
+    def done(self) -> bool: ...
+    @property
+    def pipe(self) -> Connection | None: ...
+    def refs(self) -> list[Any]: ...
+    def fill(self) -> None: ...
+    def collect(self, ready: set[Any]) -> list[tuple[Item, Row]]: ...
+    def close(self) -> None: ...
 
 
 class Observer(Protocol):
@@ -106,7 +127,7 @@ def _phases(plan: Plan) -> Iterator[dict[int, list[int]]]:
 
 
 def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
-    pools: dict[int, Pool] = {}
+    pools: dict[int, _AnyPool] = {}
     try:
         for index, tasks in phase.items():
             run.stop.check()
@@ -121,7 +142,7 @@ def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
                 run.outcome.facts[index] = pool.facts
 
 
-def _make_pool(run: _Run, index: int, tasks: list[int]) -> Pool | None:
+def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
     """A pool with work left to do; None if the cache, or the run so far, had every answer."""
     plan = run.plan
     model = plan.models[index]
@@ -140,11 +161,14 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> Pool | None:
         first = next(batches, None)
         if first is None:
             return None
+    exclusive = any(plan.tasks[t].task.exclusive for t in tasks)
+    if model.entry.waits:
+        opening = _opening(run, index, alone=exclusive)
+        return WaitingPool(plan.tasks, pending, batches, first=first, facts=facts, opening=opening)
     from audiometry.benchmark.pool import Pool
 
     cluster = run.cluster()
     _check_room(model.label, model.resources.cpus, model.resources.gpus, cluster)
-    exclusive = any(plan.tasks[t].task.exclusive for t in tasks)
     workers = plan.settings.workers or _default_workers(model.resources.cpus, cluster, model.entry.control)
     return Pool(
         plan.tasks, pending, batches, first=first, facts=facts, workers=1 if exclusive else workers,
@@ -152,12 +176,12 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> Pool | None:
     )  # fmt: skip
 
 
-def _drive(pools: Mapping[int, Pool], run: _Run) -> None:
+def _drive(pools: Mapping[int, _AnyPool], run: _Run) -> None:
     open_pools = dict(pools)
     while open_pools:
         for pool in open_pools.values():
             pool.fill()
-        ready = _ready([ref for pool in open_pools.values() for ref in pool.refs()])
+        ready = _ready(open_pools.values())
         for index, pool in list(open_pools.items()):
             pairs = pool.collect(ready)
             if pairs:
@@ -169,17 +193,29 @@ def _drive(pools: Mapping[int, Pool], run: _Run) -> None:
         run.stop.check()
 
 
-def _ready(refs: list[Any]) -> set[Any]:
-    """The references that are complete; waits a while for the first, then gathers what else is there."""
+def _ready(pools: Iterable[_AnyPool]) -> set[Any]:
+    """The references that are complete; waits a while for the first, or for a pipe, then gathers what else is there."""
+    refs = [ref for pool in pools for ref in pool.refs()]
+    pipes = [pool.pipe for pool in pools if pool.pipe is not None]
+    if pipes:
+        connection.wait(pipes, timeout=TURN_SECONDS if refs else WAIT_SECONDS)
     if not refs:
         return set()
     import ray
 
-    ready, left = ray.wait(refs, num_returns=1, timeout=WAIT_SECONDS, fetch_local=True)
+    ready, left = ray.wait(refs, num_returns=1, timeout=0 if pipes else WAIT_SECONDS, fetch_local=True)
     if ready and left:
         more, _ = ray.wait(left, num_returns=len(left), timeout=GATHER_SECONDS, fetch_local=True)
         ready += more
     return set(ready)
+
+
+def _opening(run: _Run, index: int, *, alone: bool) -> Opening:
+    settings, model = run.plan.settings, run.plan.models[index]
+    return Opening(
+        model.spec, tuple(task.spec for task in run.plan.tasks), settings.plugins, decodes=model.entry.waveforms,
+        artefacts=run.artefacts if settings.keep_audio else None, sample_timeout=settings.sample_timeout, alone=alone,
+    )  # fmt: skip
 
 
 def _starter(run: _Run, index: int) -> Callable[[], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from audiometry.benchmark.answers import Done
@@ -25,6 +26,8 @@ class _Sums:
     cached: int = 0
     failed: int = 0
     first_error: str = ""
+    usage: dict[str, float] = field(default_factory=dict)
+    oldest: float | None = None
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Tally:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
         Controls and outputs of other systems hear nothing and have no speed. An answer from the cache counts with the
-        time that it took when it was made.
+        time that it took when it was made, and uses up nothing; the oldest one's moment is told.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
@@ -110,7 +113,7 @@ class Tally:
                 {
                     "model": self.plan.models[m].label, "task": self.plan.tasks[t].task.name,
                     "seconds": round(sums.seconds, 3), "audio_seconds": round(sums.audio_seconds, 3), "rtfx": rtfx,
-                    "cached": sums.cached,
+                    "cached": sums.cached, "usage": sums.usage, "oldest_answer": _moment(sums.oldest),
                 }
             )  # fmt: skip
         return timings
@@ -127,6 +130,15 @@ class Tally:
             sums.seconds += seconds
             sums.audio_seconds += line.audio.get("seconds") or 0.0
         sums.cached += line.cached
+        if line.made is not None:
+            sums.oldest = min(line.made, sums.oldest or line.made)
+        if not line.cached:
+            for name, value in (line.output.get("usage") or {}).items():
+                sums.usage[name] = sums.usage.get(name, 0.0) + value
         if line.verdict in FAILURES:
             sums.failed += 1
             sums.first_error = sums.first_error or str(line.output.get("error"))
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

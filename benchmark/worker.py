@@ -61,6 +61,8 @@ class Row:
     details: Mapping[str, str] = field(default_factory=dict)
     score_status: str = "ok"
     cached: bool = False
+    made: float | None = None
+    """When an answer from the cache was made, in seconds since the epoch."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """sha256 of the sound files that were not known before, by path."""
 
@@ -162,7 +164,7 @@ class Evaluator:
             answers, problem = [], describe(error)
         if problem is None:
             share = (time.perf_counter() - start) / len(ready)
-            return {item.position: _checked(answer, share) for (item, _), answer in zip(ready, answers, strict=True)}
+            return {item.position: checked(answer, share) for (item, _), answer in zip(ready, answers, strict=True)}
         if len(ready) == 1:
             return {ready[0][0].position: Output(status="error", error=problem)}
         middle = len(ready) // 2
@@ -309,7 +311,7 @@ def _malformed(answers: Any, expected: int) -> str | None:
     return f"the model returned {wrong[0]} in place of an Output" if wrong else None
 
 
-def _checked(output: Output, share: float) -> Output:
+def checked(output: Output, share: float) -> Output:
     """An output with its time, its emptiness told, and numbers that are not numbers turned into an error."""
     timings = dict(output.timings)
     timings.setdefault("total", share)

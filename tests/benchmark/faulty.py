@@ -1,5 +1,6 @@
 """A plug-in file for the engine's tests: a tiny task without sound, and models that misbehave when told to."""
 
+import asyncio
 import os
 import signal
 import time
@@ -170,3 +171,56 @@ def parrot() -> Faulty:
     made = Faulty("none", "", "")
     made.generate = lambda requests, given: [Output(text=text) for text in given]
     return made
+
+
+class Remote:
+    """Echo after a while, as a model behind an endpoint, with a fault at the sample whose text ends in `at`."""
+
+    name = "remote"
+    abilities = frozenset({"respond"})
+    deterministic = True
+
+    def __init__(self, fault, at, seconds, concurrency):
+        self.fault, self.at, self.seconds, self.concurrency = fault, at, seconds, concurrency
+        self.fingerprint = f"remote-{fault}-{at}-{seconds}"
+        self.under_way = 0
+
+    async def answer(self, request):
+        self.under_way += 1
+        try:
+            await asyncio.sleep(self.seconds)
+            if self.fault != "none" and request.text.endswith(self.at):
+                return await getattr(self, f"_{self.fault}")()
+            return Output(text=request.text, usage={"under_way": float(self.under_way)})
+        finally:
+            self.under_way -= 1
+
+    async def _raise(self):
+        raise RuntimeError("no such model at the endpoint")
+
+    async def _die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    async def _hang(self):
+        await asyncio.sleep(3600)
+
+    async def _block(self):
+        time.sleep(3600)
+
+    async def _type(self):
+        return "text"
+
+    async def close(self):
+        pass
+
+
+@model("remote", abilities={"respond"}, waits=True)
+def remote(*, fault: str = "none", at: str = "007", seconds: float = 0.05, concurrency: int = 8) -> Remote:
+    """Echo from elsewhere."""
+    return Remote(fault, at, seconds, concurrency)
+
+
+@model("unreachable", abilities={"respond"}, waits=True)
+def unreachable() -> Remote:
+    """Fail to load."""
+    raise OSError("no route to the endpoint")
