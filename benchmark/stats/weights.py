@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from audiometry.benchmark.errors import SettingError
+from audiometry.benchmark.stats.draws import fill_counts
 from audiometry.benchmark.types import FloatArray, IntArray, Reduce, ScoreTable
 
 __all__ = [
@@ -38,9 +39,6 @@ JACKKNIFE_GROUPS = 1000
 BLOCK_ENTRIES = 4_000_000
 """Weights held at once (32 MB)."""
 
-CACHED_ENTRIES = 250_000
-"""Weights counted at once: as many as stay in a processor's cache (2 MB)."""
-
 
 def ratio_of_sums(table: ScoreTable, weights: FloatArray, numerator: str, denominator: str) -> FloatArray:
     """Weighted sum of one count over the weighted sum of another, shape (resamples,): the corpus word error rate.
@@ -52,9 +50,7 @@ def ratio_of_sums(table: ScoreTable, weights: FloatArray, numerator: str, denomi
     >>> ratio_of_sums(table, np.array([[1.0, 1.0], [0.0, 2.0], [0.0, 0.0]]), "errors", "words")
     array([0.2, 0.3, nan])
     """
-    sums = np.stack([table.cluster_sums(numerator), table.cluster_sums(denominator)], axis=1)
-    totals = weights @ sums  # (resamples, 2)
-    return _divide(totals[:, 0], totals[:, 1])
+    return _divide(*_totals(weights, table.cluster_sums(numerator), table.cluster_sums(denominator)))
 
 
 def mean_of(table: ScoreTable, weights: FloatArray, name: str) -> FloatArray:
@@ -65,8 +61,7 @@ def mean_of(table: ScoreTable, weights: FloatArray, name: str) -> FloatArray:
     array([3.667, 3.   ])
     """
     sizes = np.bincount(table.cluster, minlength=table.clusters).astype(np.float64)
-    totals = weights @ np.stack([table.cluster_sums(name), sizes], axis=1)
-    return _divide(totals[:, 0], totals[:, 1])
+    return _divide(*_totals(weights, table.cluster_sums(name), sizes))
 
 
 def canonical(table: ScoreTable) -> ScoreTable:
@@ -117,12 +112,7 @@ def bootstrap_weights(strata: IntArray, resamples: int, seed: int) -> Iterator[F
         block = np.empty((count, len(strata)))
         first = 0
         for generator, size in zip(generators, sizes.tolist(), strict=True):
-            step = max(1, CACHED_ENTRIES // size)
-            for begin in range(0, count, step):
-                part = block[begin : begin + step, first : first + size]
-                drawn = generator.integers(0, size, size=part.shape)
-                drawn += np.arange(len(part))[:, None] * size
-                part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+            fill_counts(generator, block[:, first : first + size])
             first += size
         yield block
 
@@ -227,6 +217,12 @@ def _joined_strata(table: ScoreTable) -> IntArray:
     edges = coo_array((np.ones(len(table)), (table.stratum, count + table.cluster)), shape=(nodes, nodes))
     labels = connected_components(edges, directed=False)[1]
     return np.asarray(labels[count:], dtype=np.int64)
+
+
+def _totals(weights: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Weighted sums of two columns, shape (2, resamples)."""
+    # as quick as a matrix product of so few columns, whose threads stall on a busy machine
+    return np.asarray(np.einsum("rc,kc->kr", weights, np.stack([first, second])))
 
 
 def _divide(above: FloatArray, below: FloatArray) -> FloatArray:

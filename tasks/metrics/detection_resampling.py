@@ -32,8 +32,10 @@ class _Order:
     cluster: IntArray
     """(trials,)"""
     block: int
-    in_block: FloatArray
-    """(clusters, 2 · blocks): each cluster's bona fide trials in each block, then its spoofed ones."""
+    blocks: int
+    in_block: FloatArray | None
+    """(clusters, 2 · blocks): each cluster's bona fide trials in each block, then its spoofed ones. None where clusters
+    are so many that gathering the weights of all trials costs less than a product."""
 
 
 def resampled_equal_error_rate(
@@ -45,8 +47,8 @@ def resampled_equal_error_rate(
     `weights` of shape (resamples, clusters) says how often each resample holds each cluster. Equal to
     `equal_error_rate` of the repeated trials; NaN for a resample without trials of one class.
 
-    The trials are sorted once. Products of the weights with each cluster's counts in blocks of trials give the two
-    rates at block ends; only the block where they cross is then added up trial by trial.
+    The trials are sorted once. The weights of each class in blocks of trials give the two rates at block ends; only the
+    block where they cross is then added up trial by trial.
 
     >>> scores, bona_fide = [0.0, 1.0, 2.0, 3.0], [False, True, False, True]
     >>> resampled_equal_error_rate(scores, bona_fide, [0, 1, 2, 3], [[1, 1, 1, 1], [2, 1, 1, 2], [0, 1, 0, 1]])
@@ -58,7 +60,7 @@ def resampled_equal_error_rate(
     if len(score) == 0:
         return np.full(len(weight), np.nan)
     order = _ordered(score, is_bona_fide, code, weight.shape[1])
-    step = max(1, _CELLS_IN_MEMORY // max(order.in_block.shape))
+    step = max(1, _CELLS_IN_MEMORY // max(weight.shape[1], 2 * order.blocks))
     value = np.empty(len(weight))
     for start in range(0, len(weight), step):
         value[start : start + step] = _of_resamples(order, weight[start : start + step])
@@ -107,24 +109,28 @@ def _checked(
 
 
 def _ordered(score: FloatArray, is_bona_fide: NDArray[np.bool_], code: IntArray, clusters: int) -> _Order:
-    order = np.lexsort((~is_bona_fide, score))
+    order = np.argsort(score)
+    if np.any(score[order[1:]] == score[order[:-1]]):  # ten times slower, and without ties the same
+        order = np.lexsort((~is_bona_fide, score))
     trials = len(order)
-    # costs balance where a product over all clusters and a gather over one block take about as long
-    blocks = int(np.clip(math.sqrt(512 * trials / max(clusters, 1)), 8, 1024))
-    block = max(1, math.ceil(trials / blocks))
+    product = 2 * clusters < trials
+    # costs balance where a product over all clusters, or a sum over all blocks, and a gather over one block take alike
+    blocks = int(np.clip(math.sqrt(512 * trials / max(clusters, 1) if product else trials), 8, 1024))
+    block = math.ceil(trials / blocks)
     is_bona_fide, code = is_bona_fide[order], code[order]
     blocks = math.ceil(trials / block)
-    column = np.arange(trials) // block + np.where(is_bona_fide, 0, blocks)
-    in_block = np.bincount(code * 2 * blocks + column, minlength=clusters * 2 * blocks)
-    return _Order(is_bona_fide, code, block, in_block.reshape(clusters, 2 * blocks).astype(np.float64))
+    in_block = None
+    if product:
+        column = np.arange(trials) // block + np.where(is_bona_fide, 0, blocks)
+        counts = np.bincount(code * 2 * blocks + column, minlength=clusters * 2 * blocks)
+        in_block = counts.reshape(clusters, 2 * blocks).astype(np.float64)
+    return _Order(is_bona_fide, code, block, blocks, in_block)
 
 
 def _of_resamples(order: _Order, weights: FloatArray) -> FloatArray:
     """Equal error rates of some resamples; weights of shape (resamples, clusters)."""
-    if not (weights.min() >= 0 and weights.max() < np.inf and np.array_equal(weights, np.rint(weights))):
-        raise DataError("weights must be whole numbers from 0: how often a resample holds each cluster")
     value = np.full(len(weights), np.nan)
-    bona_fide, spoof = (np.cumsum(part, axis=1) for part in np.hsplit(weights @ order.in_block, 2))
+    bona_fide, spoof = (np.cumsum(part, axis=1) for part in np.hsplit(_block_sums(order, weights), 2))
     both = np.flatnonzero((bona_fide[:, -1] > 0) & (spoof[:, -1] > 0))
     if len(both) == 0:
         return value
@@ -135,19 +141,43 @@ def _of_resamples(order: _Order, weights: FloatArray) -> FloatArray:
     step = max(1, _CELLS_IN_CACHE // order.block)
     for start in range(0, len(both), step):
         part = slice(start, start + step)
-        value[both[part]] = _in_block(order, weights[both[part]], crossing[part], counts[:, part])
+        value[both[part]] = _in_block(order, weights, both[part], crossing[part], counts[:, part])
     return value
 
 
-def _in_block(order: _Order, weights: FloatArray, crossing: IntArray, counts: FloatArray) -> FloatArray:
-    """Equal error rates, given the block where the rates cross.
+def _block_sums(order: _Order, weights: FloatArray) -> FloatArray:
+    """Bona fide trials in each block, then spoofed ones, of every resample: shape (resamples, 2 · blocks)."""
+    if order.in_block is not None:
+        _check_whole(weights)
+        return weights @ order.in_block
+    ranks = [np.flatnonzero(order.bona_fide), np.flatnonzero(~order.bona_fide)]
+    edges = np.arange(order.blocks) * order.block
+    start = np.concatenate([np.searchsorted(ranks[0], edges), len(ranks[0]) + np.searchsorted(ranks[1], edges)])
+    held = np.flatnonzero(np.diff(start, append=len(order.cluster)))  # a block may be without trials of a class
+    cluster = order.cluster[np.concatenate(ranks)]
+    sums = np.zeros((len(weights), 2 * order.blocks))
+    for row, total in zip(weights, sums, strict=True):  # one resample at a time stays in the cache
+        _check_whole(row)
+        total[held] = np.add.reduceat(row.take(cluster), start[held])
+    return sums
+
+
+def _check_whole(weights: FloatArray) -> None:
+    if not (weights.min() >= 0 and weights.max() < np.inf and np.array_equal(weights, np.rint(weights))):
+        raise DataError("weights must be whole numbers from 0: how often a resample holds each cluster")
+
+
+def _in_block(
+    order: _Order, weights: FloatArray, resample: IntArray, crossing: IntArray, counts: FloatArray
+) -> FloatArray:
+    """Equal error rates of some resamples (rows of `weights`), given the block where their rates cross.
 
     `counts` of shape (4, resamples): bona fide trials before that block and in all, spoofed ones likewise.
     """
-    rows, totals = np.arange(len(weights)), (counts[1], counts[3])
+    rows, totals = np.arange(len(resample)), (counts[1], counts[3])
     # the last block may be shorter: the repeats of its last trial lie behind the crossing
     trial = np.minimum(crossing[:, None] * order.block + np.arange(order.block), len(order.cluster) - 1)
-    weight, is_bona_fide = weights[rows[:, None], order.cluster[trial]], order.bona_fide[trial]
+    weight, is_bona_fide = weights[resample[:, None], order.cluster[trial]], order.bona_fide[trial]
     bona_fide = np.cumsum(np.where(is_bona_fide, weight, 0), axis=1) + counts[0][:, None]
     spoof = np.cumsum(np.where(is_bona_fide, 0, weight), axis=1) + counts[2][:, None]
     at = np.argmax(_gap(bona_fide.T, spoof.T, totals) >= 0, axis=0)

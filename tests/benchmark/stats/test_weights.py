@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiometry.benchmark.errors import SettingError
-from audiometry.benchmark.stats import mean_of, ratio_of_sums, weights
+from audiometry.benchmark.stats import draws, mean_of, ratio_of_sums, weights
 from audiometry.benchmark.types import ScoreTable
 
 
@@ -27,7 +27,7 @@ def test_rows_do_not_depend_on_the_blocks(monkeypatch, held, cached):
     strata = np.repeat([0, 1], [7, 4])
     whole = np.concatenate(list(weights.bootstrap_weights(strata, 23, 5)))
     monkeypatch.setattr(weights, "BLOCK_ENTRIES", held)
-    monkeypatch.setattr(weights, "CACHED_ENTRIES", cached)
+    monkeypatch.setattr(draws, "CACHED_ENTRIES", cached)
     assert np.array_equal(np.concatenate(list(weights.bootstrap_weights(strata, 23, 5))), whole)
 
 

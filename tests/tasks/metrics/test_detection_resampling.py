@@ -73,6 +73,22 @@ def test_large_weights_and_few_resamples_at_a_time(monkeypatch: pytest.MonkeyPat
         assert np.array_equal(resampled_equal_error_rate(scores, bona_fide, cluster, weights), expected)
 
 
+@pytest.mark.parametrize("apart", [0.0, 1.0, 50.0])
+@pytest.mark.parametrize("clusters", [400, 449, 451, 900])
+def test_few_and_very_many_clusters(apart: float, clusters: int) -> None:
+    """Products of weights below half as many clusters as trials, gathered weights above; some blocks lack a class."""
+    rng = np.random.default_rng(clusters)
+    bona_fide = rng.random(900) < 0.3
+    scores, cluster = rng.normal(size=900) + apart * bona_fide, rng.permutation(900) % clusters
+    weights = rng.multinomial(clusters, np.ones(clusters) / clusters, size=20).astype(float)
+    weights[3, np.unique(cluster[bona_fide])] = 0
+    found = resampled_equal_error_rate(scores, bona_fide, cluster, weights)
+    assert np.array_equal(found, looped(scores, bona_fide, cluster, weights), equal_nan=True)
+    weights[7, 5] += 0.5
+    with pytest.raises(DataError, match="whole numbers"):
+        resampled_equal_error_rate(scores, bona_fide, cluster, weights)
+
+
 def test_each_attack_against_all_bona_fide_trials() -> None:
     rng = np.random.default_rng(3)
     attack = rng.integers(-1, 3, 400)
