@@ -30,20 +30,20 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """Make the folder, empty.
+        """Make the folder, with an empty journal: from here on, a run that is killed can be gone on with.
 
         Raises StoreError if it cannot be made or holds a run already.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".probe"
-            probe.write_bytes(b"")
-            probe.unlink()
+            taken = (path / RUN).exists()
+            if not taken:
+                (path / JOURNAL).write_bytes(b"")
         except OSError as error:
             raise StoreError(
                 f"cannot write the run folder {path}: {error.strerror}; choose another with --output-path"
             ) from error
-        if (path / RUN).exists():
+        if taken:
             raise StoreError(f"{path} holds a run already; go on with --resume, or choose another --output-path")
         return cls(path)
 
