@@ -15,7 +15,7 @@ from sqlalchemy import exc
 
 from audiometry.benchmark.errors import StoreError
 
-__all__ = ["ATTEMPTS", "BUSY_SECONDS", "REVISIONS", "connect", "migrate", "one_line_errors", "writing"]
+__all__ = ["BUSY_SECONDS", "REVISIONS", "connect", "migrate", "one_line_errors", "writing"]
 
 REVISIONS = ("0001",)
 """Every schema that this version knows, oldest first."""
@@ -23,8 +23,11 @@ REVISIONS = ("0001",)
 BUSY_SECONDS = 30.0
 """How long a write waits for another process' write before it gives up."""
 
-ATTEMPTS = 3
-"""Two processes that bring the same new thing at once collide in the database; each attempt is a whole transaction."""
+CONNECT_SECONDS = 20
+"""How long a database server may take to answer before it counts as not there."""
+
+MIGRATION_LOCK = 0x61756469
+"""PostgreSQL's advisory lock that is held while the schema is brought to ours."""
 
 
 def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
@@ -43,7 +46,7 @@ def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
             raise StoreError(f"results store {shown!r}: {backend!r} is not supported; {mend}")
         if backend == "sqlite":
             return _sqlite_engine(parsed, busy_seconds, shown)
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        return _postgresql_engine(parsed, busy_seconds)
     except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
         raise StoreError(f"results store {shown!r} is not a database URL; {mend}") from error
     except ModuleNotFoundError as error:
@@ -70,6 +73,16 @@ def _sqlite_engine(url: sa.URL, busy_seconds: float, shown: str) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgresql_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
+    """An engine whose connections are looked at before use, so that a server that was restarted goes unnoticed."""
+    wanted: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "options": f"-c lock_timeout={round(busy_seconds * 1000)}",
+    }
+    given = {name: value for name, value in wanted.items() if name not in url.query}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=given)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
@@ -118,16 +131,12 @@ def migrate(engine: sa.Engine, shown: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with writing(engine) as connection:
-                config.attributes["connection"] = connection
-                if _revision(connection, shown) != REVISIONS[-1]:
-                    command.upgrade(config, "head")
-            return
-        except (exc.IntegrityError, exc.ProgrammingError):
-            if attempt == ATTEMPTS:
-                raise
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # SQLite's writer has the whole file to itself
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        config.attributes["connection"] = connection
+        if _revision(connection, shown) != REVISIONS[-1]:
+            command.upgrade(config, "head")
 
 
 def _revision(connection: sa.Connection, shown: str) -> str | None:
@@ -149,19 +158,22 @@ def one_line_errors(shown: str) -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        reason = " ".join(str(cause).split()) or type(cause).__name__
+        said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)  # without the statement
+        reason = " ".join(said.split()) or type(cause).__name__
         raise StoreError(f"results store {shown!r}: {reason}; {_mend(reason)}") from error
 
 
 def _mend(reason: str) -> str:
     mends = {
         "locked": "another process is writing to it: wait for it to end, then try again",
+        "lock timeout": "another process is writing to it: wait for it to end, then try again",
         "readonly": "make the file and its folder writable, or set AUDIOMETRY_STORE to another place",
         "unable to open": "make its folder writable, or set AUDIOMETRY_STORE to another place",
         "not a database": "it is some other file: set AUDIOMETRY_STORE to another place",
         "malformed": "the file is damaged: restore it from a copy, or set AUDIOMETRY_STORE to another place",
         "full": "free some space, then try again",
         "already exists": "the database holds other tables of that name: give the store a database of its own",
+        'relation "': "its tables were taken away: set AUDIOMETRY_STORE to another database",
         "does not exist": "create the database, or mend the URL in AUDIOMETRY_STORE",
         "connect": "start the database server, or mend the URL in AUDIOMETRY_STORE",
     }

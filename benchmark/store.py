@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
 
 from audiometry.benchmark import paths
-from audiometry.benchmark.database import ATTEMPTS, BUSY_SECONDS, connect, migrate, one_line_errors, writing
+from audiometry.benchmark.database import BUSY_SECONDS, connect, migrate, one_line_errors, writing
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.schema import MEASUREMENTS, MODELS, RESULTS, RUNS, TASKS
 from audiometry.benchmark.types import Result
@@ -30,6 +31,9 @@ __all__ = ["RESULT_COLUMNS", "STATUSES", "Store", "check_writable"]
 
 STATUSES = ("complete", "partial", "too many failures")
 """What a run can be; only a complete run is a result."""
+
+ATTEMPTS = 3
+"""How often a run is tried to be put in; each attempt is a whole transaction."""
 
 RESULT_COLUMNS: Mapping[str, sa.ColumnElement[Any]] = {
     "run": RUNS.c.id, "created": RUNS.c.created, "run_status": RUNS.c.status, "limit": RUNS.c.sample_limit,
@@ -111,7 +115,7 @@ class Store:
                     with writing(self._engine) as connection:
                         _insert_run(connection, head, models, tasks, measurements)
                     return
-                except exc.IntegrityError:
+                except exc.IntegrityError:  # another process put the same run in at the same moment
                     if attempt == ATTEMPTS:
                         raise
 
@@ -232,8 +236,8 @@ def _insert_run(
 ) -> None:
     connection.execute(sa.delete(RUNS).where(RUNS.c.id == head["id"]))
     connection.execute(sa.insert(RUNS), head)
-    model_ids = {name: _same_or_new(connection, MODELS, row) for name, row in models.items()}
-    task_ids = {name: _same_or_new(connection, TASKS, row) for name, row in tasks.items()}
+    model_ids = _same_or_new(connection, MODELS, models)
+    task_ids = _same_or_new(connection, TASKS, tasks)
     rows: list[dict[str, Any]] = []
     for (model, task), (timing, numbers) in measurements.items():
         of = {"run_id": head["id"], "model_id": model_ids[model], "task_id": task_ids[task]}
@@ -243,11 +247,25 @@ def _insert_run(
         connection.execute(sa.insert(RESULTS), rows)
 
 
-def _same_or_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
-    """The id of the row with the same content, put in if there is none."""
-    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
-    found = connection.execute(sa.select(table.c.id).where(table.c.digest == digest)).scalar_one_or_none()
-    return _new(connection, table, {**row, "digest": digest}) if found is None else int(found)
+def _same_or_new(connection: sa.Connection, table: sa.Table, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Ids, by name, of the rows with the same content, put in where there are none.
+
+    In the order of their digests: two that put in the same new rows at once wait for one another, and never both.
+    """
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    ids = {}
+    for digest, name in sorted((_digest(row), name) for name, row in rows.items()):
+        found = sa.select(table.c.id).where(table.c.digest == digest)
+        if (known := connection.execute(found).scalar_one_or_none()) is None:
+            row = {**rows[name], "digest": digest}
+            connection.execute(insert(table).on_conflict_do_nothing(index_elements=["digest"]), row)
+            known = connection.execute(found).scalar_one()
+        ids[name] = int(known)
+    return ids
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:

@@ -27,7 +27,7 @@ from alembic.script import ScriptDirectory
 
 from audiometry.benchmark import database, migrations, paths
 from audiometry.benchmark.errors import StoreError
-from audiometry.benchmark.schema import METADATA
+from audiometry.benchmark.schema import METADATA, MODELS, TASKS
 from audiometry.benchmark.store import RESULT_COLUMNS, Store, check_writable
 from audiometry.benchmark.types import Result
 
@@ -92,8 +92,14 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty store of each kind."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
 
 
 @pytest.fixture
@@ -154,12 +160,12 @@ def test_a_run_that_was_resumed_shows_its_newest_numbers(store: Store) -> None:
     assert list(frame["run_status"]) == ["complete"]
 
 
-def test_models_and_tasks_are_kept_once(store: Store, url: str) -> None:
+def test_models_and_tasks_are_kept_once(store: Store) -> None:
     store.add_run(RUN, RESULTS, "/a")
     store.add_run(document(id="later"), RESULTS, "/b")
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        counts = {t: connection.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("models", "tasks")}  # noqa: S608
-    connection.close()
+    count = sa.select(sa.func.count())
+    with store._engine.connect() as connection:
+        counts = {table.name: connection.execute(count.select_from(table)).scalar_one() for table in (MODELS, TASKS)}
     assert counts == {"models": 2, "tasks": 1}
 
 
@@ -255,9 +261,9 @@ def test_a_failure_in_the_middle_leaves_the_store_as_it_was(store: Store) -> Non
     store.add_run(RUN, RESULTS, "/a")
     before = store.results()
     twice = [RESULTS[0], RESULTS[0]]
-    with pytest.raises(StoreError, match="UNIQUE"):
+    with pytest.raises(StoreError, match=r"(?i)unique"):
         store.add_run(document(id="other"), twice, "/b")
-    with pytest.raises(StoreError, match="UNIQUE"):
+    with pytest.raises(StoreError, match=r"(?i)unique"):
         store.add_run(RUN, twice, "/c")
     assert store.results().equals(before)
     assert list(store.runs()["id"]) == [RUN["id"]]
@@ -290,8 +296,8 @@ def test_the_newest_migration_can_be_taken_back(store: Store, url: str) -> None:
         assert again.runs().empty
 
 
-def test_sqlite_is_in_wal_mode_with_foreign_keys(store: Store) -> None:
-    with store._engine.connect() as connection:
+def test_sqlite_is_in_wal_mode_with_foreign_keys(sqlite_url: str) -> None:
+    with Store.open(sqlite_url) as store, store._engine.connect() as connection:
         assert connection.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
         assert connection.execute(sa.text("PRAGMA busy_timeout")).scalar() == database.BUSY_SECONDS * 1000
@@ -310,8 +316,13 @@ def test_a_first_page_takes_one_query_and_no_table_scan(store: Store) -> None:
     sa.event.remove(store._engine, "before_cursor_execute", note)
     ((statement, parameters),) = statements
     with store._engine.connect() as connection:
-        steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-    assert not [step for step in steps if step.startswith("SCAN results")], steps
+        if connection.dialect.name == "sqlite":
+            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        else:  # its planner looks through small tables whatever there is, unless told not to
+            connection.exec_driver_sql("SET enable_seqscan = off")
+            steps = [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
+    assert [step for step in steps if "results" in step]
+    assert not [step for step in steps if "SCAN results" in step or "Seq Scan on results" in step], steps
 
 
 def test_the_default_is_the_store_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,13 +448,13 @@ def test_a_database_with_other_tables_of_that_name(tmp_path: Path) -> None:
     one_line(caught)
 
 
-def test_a_locked_store(url: str) -> None:
-    with Store.open(url) as store:
+def test_a_locked_store(sqlite_url: str) -> None:
+    with Store.open(sqlite_url) as store:
         store.add_run(RUN, RESULTS, "/a")
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        with Store.open(url, busy_seconds=0.05) as store:
+        with Store.open(sqlite_url, busy_seconds=0.05) as store:
             assert len(store.results()) == len(RESULTS)  # readers are not held up
             with pytest.raises(StoreError, match="database is locked; another process is writing") as caught:
                 store.check_writable()
@@ -455,14 +466,14 @@ def test_a_locked_store(url: str) -> None:
         other.close()
 
 
-def test_a_new_store_waits_for_another_that_makes_it_too(url: str) -> None:
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+def test_a_new_store_waits_for_another_that_makes_it_too(sqlite_url: str) -> None:
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError, match="database is locked; another process is writing"):
-        Store.open(url, busy_seconds=0.1)
+        Store.open(sqlite_url, busy_seconds=0.1)
     release = threading.Timer(0.3, other.rollback)
     release.start()
-    with Store.open(url, busy_seconds=20) as store:
+    with Store.open(sqlite_url, busy_seconds=20) as store:
         assert store.runs().empty
     release.join()
     other.close()
@@ -509,7 +520,9 @@ def test_a_newer_schema(store: Store, url: str) -> None:
 def test_a_store_whose_tables_went_away(store: Store) -> None:
     with database.writing(store._engine) as connection:
         connection.execute(sa.text("DROP TABLE results"))
-    with pytest.raises(StoreError, match="no such table: results; check AUDIOMETRY_STORE") as caught:
+    with pytest.raises(
+        StoreError, match=r"results.*; (check|its tables were taken away: set) AUDIOMETRY_STORE"
+    ) as caught:
         store.results()
     one_line(caught)
 
@@ -526,21 +539,6 @@ def test_a_server_that_is_not_there_says_so() -> None:
     with pytest.raises(StoreError, match="start the database server") as caught, database.one_line_errors("here"):
         raise error
     assert "Connection refused Is the server" in one_line(caught)
-
-
-def test_a_schema_that_keeps_colliding_is_an_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alembic import command
-
-    tries = []
-
-    def collide(*_: Any) -> None:
-        tries.append(1)
-        raise sa.exc.ProgrammingError("CREATE", {}, RuntimeError('relation "runs" already exists'))
-
-    monkeypatch.setattr(command, "upgrade", collide)
-    with pytest.raises(StoreError, match="already exists; the database holds other tables"):
-        Store.open(url)
-    assert len(tries) == database.ATTEMPTS
 
 
 def add_many(url: str, worker: int, runs: int) -> None:
