@@ -100,7 +100,7 @@ def test_memory_counts_the_processes_below() -> None:
     import sys
 
     alone = resident_bytes()
-    code = "import sys; held = b"1" * (64 * 2**20); print(flush=True); sys.stdin.read()"
+    code = "import sys; held = b'1' * (64 * 2**20); print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
