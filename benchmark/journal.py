@@ -5,14 +5,16 @@ One JSON object a line. A line cut off by a crash is the last one, and is droppe
 
 from __future__ import annotations
 
-import json
 import logging
+import operator
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.types import Request, Sample
@@ -63,7 +65,7 @@ class Line:
         return Sample(self.sample_id, Request("transcribe"), None, self.slices, self.cluster, self.stratum)
 
 
-FIELDS = tuple(Line.__dataclass_fields__)
+_values = operator.attrgetter(*Line.__dataclass_fields__)
 
 
 class Journal:
@@ -83,9 +85,9 @@ class Journal:
 
         Raises StoreError if the disk is full or the folder is gone.
         """
-        text = "".join(_encoded(line) for line in lines)
+        text = b"".join(map(_encoded, lines))
         try:
-            left = memoryview(text.encode())
+            left = memoryview(text)
             while left:
                 left = left[self._file.write(left) or 0 :]
             self._dirty = True
@@ -118,7 +120,7 @@ def read_journal(path: Path) -> Iterator[Line]:
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             try:
-                yield Line(*json.loads(text))
+                yield Line(*orjson.loads(text))
             except (ValueError, TypeError) as error:
                 if not text.endswith(b"\n"):
                     log.warning("%s: dropped line %d, cut off by a crash", path, number)
@@ -138,8 +140,6 @@ def repair(path: Path) -> None:
         file.truncate(content_end)
 
 
-def _encoded(line: Line) -> str:
+def _encoded(line: Line) -> bytes:
     """Values in the order of the fields: names in every line would double its size."""
-    return (
-        json.dumps([getattr(line, name) for name in FIELDS], allow_nan=False, ensure_ascii=False, default=dict) + "\n"
-    )
+    return orjson.dumps(_values(line), default=dict, option=orjson.OPT_APPEND_NEWLINE)

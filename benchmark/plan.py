@@ -7,6 +7,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -190,6 +191,7 @@ def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
     specs = [part for spec in parse_specs(settings.tasks) for part in _expand(spec)]
     for spec in specs:
         TASKS.check(spec)
+    _is_file.cache_clear()
     tasks = tuple(_plan_task(spec, settings) for spec in dict.fromkeys(specs))
     names = [task.task.name for task in tasks]
     for name in names:
@@ -290,7 +292,7 @@ def _plan_task(spec: Spec, settings: RunSettings) -> PlannedTask:
         digest.update(_described(sample))
         ids.append(derive_seed(0, sample.id))
         for audio in sample.request.audios.values():
-            if "://" not in audio.path and not Path(audio.path).is_file():
+            if "://" not in audio.path and not _is_file(audio.path):
                 missing = missing or (sample.id, audio.path)
                 lost += 1
     if missing is not None:
@@ -305,10 +307,22 @@ def _plan_task(spec: Spec, settings: RunSettings) -> PlannedTask:
     return PlannedTask(spec, task, size, seconds, digest.hexdigest(), settings.seed, chosen)
 
 
+@lru_cache(maxsize=10_000)
+def _is_file(path: str) -> bool:
+    """Remembered, as the spans of one recording come one after the other."""
+    return Path(path).is_file()
+
+
 def _described(sample: Sample) -> bytes:
     """What is asked and expected, as bytes that do not depend on where the files lie."""
     audios = [
-        (role, audio.digest or Path(audio.path).name, audio.start, audio.end, [repr(step) for step in audio.transforms])
+        (
+            role,
+            audio.digest or audio.path.rpartition("/")[2],
+            audio.start,
+            audio.end,
+            [repr(step) for step in audio.transforms],
+        )
         for role, audio in sorted(sample.request.audios.items())
     ]
     line = [sample.id, audios, sample.request.text, sample.request.instruction, str(sample.target)]

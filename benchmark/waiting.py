@@ -159,17 +159,20 @@ class WaitingPool:
         theirs.close()
         self._pipe = ours
         self._heard = time.monotonic()
-        ours.send(self._opening)
+        self._send(self._opening)
+
+    def _send(self, message: Any) -> None:
+        try:
+            if self._pipe is not None:
+                self._pipe.send(message)
+        except OSError:
+            self._lost(f"the process that asks the model died{self._exit_code()}")
 
     def _hand(self, parcel: list[Batch]) -> None:
         if not self._out:
             self._heard = time.monotonic()
         self._out |= {(batch.task, item.position): item for batch in parcel for item in batch.items}
-        try:
-            if self._pipe is not None:
-                self._pipe.send(parcel)
-        except OSError:
-            self._lost(f"the process that asks the model died{self._exit_code()}")
+        self._send(parcel)
 
     def _landed(self, row: Row) -> tuple[Item, Row]:
         key = (row.task, row.position)

@@ -315,13 +315,18 @@ def checked(output: Output, share: float) -> Output:
     """An output with its time, its emptiness told, and numbers that are not numbers turned into an error."""
     timings = dict(output.timings)
     timings.setdefault("total", share)
+    if output.text is not None and not output.text.isascii():
+        text = output.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written anywhere
+        output = replace(output, text=text)
+    numbers = [*output.labels.values(), *output.usage.values(), *timings.values()]
+    numbers += [number for segment in output.segments for number in (segment.start, segment.end, segment.score or 0.0)]
+    numbers += [] if output.score is None else [output.score]
+    if not all(map(math.isfinite, numbers)):
+        problem = "the model returned a number (score, label, time or usage) that is not a finite number"
+        return Output(status="error", error=problem, timings={"total": share})
     output = replace(output, timings=timings)
     if output.status != "ok":
         return output
-    numbers = [*([] if output.score is None else [output.score]), *output.labels.values()]
-    if not all(math.isfinite(number) for number in numbers):
-        problem = "the model returned a score that is not a finite number"
-        return Output(status="error", error=problem, timings=timings)
     said = output.text is not None and output.text.strip()
     other = output.audio is not None or output.score is not None or output.labels or output.segments
     if not said and not other and output.embedding is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import suite, task
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
@@ -91,7 +93,7 @@ def score_transcript(sample: Sample, output: Output, change: Callable[[str], str
 
 def reduce_transcripts(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
     """WER, CER, MER and WIL of every resample: ratios of sums, shape (resamples,)."""
-    words, characters = _weighted(table, weights, ""), _weighted(table, weights, "character_")
+    words, characters = _weighted(table, weights)
     return {
         "wer": word_error_rate(words),
         "cer": word_error_rate(characters),
@@ -101,15 +103,22 @@ def reduce_transcripts(table: ScoreTable, weights: FloatArray) -> Mapping[str, F
 
 
 def _columns(prefix: str, counts: EditCounts) -> dict[str, float]:
-    columns = {f"{prefix}{name}": float(getattr(counts, name)[0]) for name in FIELDS}
-    return columns | {
-        f"{prefix}errors": float(counts.errors[0]),
-        f"{prefix}reference": float(counts.reference_length[0]),
+    hits, substitutions, deletions, insertions = (float(getattr(counts, name)[0]) for name in FIELDS)
+    return {
+        f"{prefix}hits": hits,
+        f"{prefix}substitutions": substitutions,
+        f"{prefix}deletions": deletions,
+        f"{prefix}insertions": insertions,
+        f"{prefix}errors": substitutions + deletions + insertions,
+        f"{prefix}reference": hits + substitutions + deletions,
     }
 
 
-def _weighted(table: ScoreTable, weights: FloatArray, prefix: str) -> EditCounts:
-    return EditCounts(**{name: weights @ table.cluster_sums(f"{prefix}{name}") for name in FIELDS})
+def _weighted(table: ScoreTable, weights: FloatArray) -> tuple[EditCounts, EditCounts]:
+    """Word and character counts of every resample, by one product: the weights are the largest thing here."""
+    names = [f"{prefix}{name}" for prefix in ("", "character_") for name in FIELDS]
+    totals = (weights @ np.stack([table.cluster_sums(name) for name in names], axis=1)).T
+    return EditCounts(*totals[:4]), EditCounts(*totals[4:])
 
 
 def _check_path(*, corpus: str = "manifest", path: str | None = None, **_: object) -> None:

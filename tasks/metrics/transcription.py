@@ -269,6 +269,8 @@ def _count(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[st
     alignment is asked.
     """
     pairs = len(references)
+    if pairs == 1:
+        return _count_one(references[0], hypotheses[0])
     lengths = np.fromiter(map(len, references), np.int64, pairs)
     surplus = lengths - np.fromiter(map(len, hypotheses), np.int64, pairs)
     distances = cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
@@ -279,6 +281,19 @@ def _count(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[st
     deletions = (distances - substitutions + surplus) // 2
     insertions = deletions - surplus
     return EditCounts(lengths - substitutions - deletions, substitutions, deletions, insertions)
+
+
+def _count_one(reference: Sequence[str], hypothesis: Sequence[str]) -> EditCounts:
+    """`_count` of one pair, without arrays: a task scores one by one, and they would take longer than the counting."""
+    surplus = len(reference) - len(hypothesis)
+    distance = Levenshtein.distance(reference, hypothesis)
+    substitutions = distance - abs(surplus)
+    if substitutions > 1:
+        edits = Levenshtein.editops(reference, hypothesis, score_hint=distance)
+        substitutions = sum(edit[0] == "replace" for edit in edits)
+    deletions = (distance - substitutions + surplus) // 2
+    counts = (len(reference) - substitutions - deletions, substitutions, deletions, deletions - surplus)
+    return EditCounts(*np.array(counts, dtype=np.int64)[:, None])
 
 
 def _single_spaced(text: str) -> str:

@@ -111,7 +111,7 @@ def test_a_process_that_cannot_start_is_given_up(tmp_path: Path, monkeypatch: py
 
 
 def test_a_fault_in_scoring_is_not_the_models(tmp_path: Path) -> None:
-    with pytest.raises(AudiometryError, match="task 'unscorable' cannot score sample 's000'"):
+    with pytest.raises(AudiometryError, match="task 'unscorable' cannot score sample 's00"):
         run(replace(REMOTE, tasks=("unscorable",)), tmp_path / "run")
 
 
