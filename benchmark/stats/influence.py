@@ -17,6 +17,10 @@ def influence_values(strata: IntArray, values: Callable[[FloatArray], FloatArray
 
     `values` maps weights of shape (rows, clusters) to (rows, values). None above `JACKKNIFE_GROUPS` clusters, where
     the distribution is near enough to normal to do without.
+
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> influence_values(np.zeros(3, int), lambda rows: (rows @ x / rows.sum(axis=1))[:, None]).tolist()
+    [[-0.5], [0.0], [0.5]]
     """
     count = len(strata)
     if count > JACKKNIFE_GROUPS:

@@ -95,9 +95,9 @@ def intervals(
 
     A metric that no resample changes (no error at all, or nothing but errors) gets the exact bound on the share of
     recordings that could differ, method "exact". The interval is kept within the metric's range and around its value.
-    Under `FEW_EVENTS` errors (the metric's `events`, else rate times the smallest stratum for a fraction on the logit
-    scale) the note "under ten expected errors" is set. The same table, seed and settings give the same interval,
-    whatever the order of samples and the numbering of clusters.
+    Under `FEW_EVENTS` errors (the metric's `events`; for a fraction on the logit scale rate times the smallest stratum,
+    and likewise of successes) the note "under ten expected errors" is set. The same table, seed and settings give the
+    same interval, whatever the order of samples and the numbering of clusters.
 
     Raises SettingError for a level outside (0, 1), under 100 resamples, or a reduction that lacks a metric.
 
@@ -199,7 +199,13 @@ def standard_error(
     """Standard error of a statistic and its degrees of freedom: the jackknife's if there are leave-one-out values.
 
     `draws` (resamples,) are finite; `left_out` (groups,) may be empty; `groups` (clusters,) as the jackknife took
-    them; `by_size` as in `small_sample`.
+    them; `by_size` as in `small_sample`. The error is in the metric's unit (or the scale's, where the values are on
+    one), at least 0.
+
+    >>> units = ScoreTable({}, np.arange(3), np.zeros(3, int), np.zeros(3, int))
+    >>> error, freedom = standard_error(np.empty(0), np.array([1.0, 2.0, 3.0]), units, np.arange(3))
+    >>> round(error**2, 4), freedom
+    (1.3333, 2.0)
     """
     if len(left_out) == 0:
         factor, freedom = small_sample(units, by_size=by_size)
@@ -213,13 +219,24 @@ def standard_error(
 
 
 def smallest_stratum(table: ScoreTable) -> int:
-    """How many recordings the smallest stratum holds: a class is as sure as its own size allows."""
+    """How many recordings the smallest stratum holds: a class is as sure as its own size allows.
+
+    >>> smallest_stratum(ScoreTable({}, np.arange(5), np.array([0, 0, 0, 2, 2]), np.array([0, 0, 0, 2, 2])))
+    2
+    """
     counts = np.bincount(table.stratum)
     return int(counts[counts > 0].min())
 
 
 def check_settings(level: float, resamples: int) -> None:
-    """Raise SettingError for a level outside (0, 1) or under 100 resamples."""
+    """Raise SettingError for a level outside (0, 1) or under 100 resamples.
+
+    >>> check_settings(0.95, 2000)
+    >>> check_settings(95, 2000)
+    Traceback (most recent call last):
+        ...
+    audiometry.benchmark.errors.SettingError: level 95 is not between 0 and 1; 0.95 is usual
+    """
     if not 0 < level < 1:
         raise SettingError(f"level {level} is not between 0 and 1; 0.95 is usual")
     if resamples < 100:
@@ -229,10 +246,10 @@ def check_settings(level: float, resamples: int) -> None:
 def _event_notes(found: _Measured) -> tuple[str, ...]:
     metric, table = found.metric, found.units
     if metric.events is not None:
-        expected = float(table.counts[metric.events].sum())
-    elif metric.scale == "logit" and metric.unit == "fraction":
-        rate = found.value if metric.direction == "lower" else 1 - found.value
-        expected = rate * smallest_stratum(table)
-    else:
+        return ("under ten expected errors",) if table.counts[metric.events].sum() < FEW_EVENTS else ()
+    if metric.scale != "logit" or metric.unit != "fraction":
         return ()
-    return ("under ten expected errors",) if expected < FEW_EVENTS else ()
+    rate = found.value if metric.direction == "lower" else 1 - found.value
+    shares = {"errors": rate, "successes": 1 - rate}
+    few = [what for what, share in shares.items() if share * smallest_stratum(table) < FEW_EVENTS]
+    return (f"under ten expected {' and '.join(few)}",) if few else ()

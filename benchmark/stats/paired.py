@@ -198,6 +198,11 @@ def shared_units(tables: Sequence[ScoreTable]) -> tuple[list[ScoreTable], tuple[
     """Tables of the same samples with the same canonical clusters, and notes, as `resampling_units` gives for one.
 
     The order of the tables decides nothing. Raises DataError if they do not hold the same samples in the same order.
+
+    >>> one, other = (ScoreTable({"x": x}, np.arange(5), *np.zeros((2, 5), int)) for x in np.eye(2, 5))
+    >>> tables, notes = shared_units([one, other])
+    >>> [table.clusters for table in tables], bool((tables[0].cluster == tables[1].cluster).all()), notes
+    ([5, 5], True, ())
     """
     first = tables[0]
     for table in tables[1:]:

@@ -69,6 +69,11 @@ def canonical(table: ScoreTable) -> ScoreTable:
 
     Strata that share a cluster cannot be resampled apart and become one. Codes of `cluster_strata` are contiguous
     and rising. A cluster code without a sample is an error (SettingError).
+
+    >>> table = ScoreTable({"x": np.array([3.0, 1.0])}, np.array([0, 1]), np.array([7, 7]), np.array([7, 7]))
+    >>> found = canonical(table)
+    >>> found.cluster.tolist(), found.cluster_strata.tolist()
+    ([1, 0], [0, 0])
     """
     sizes = np.bincount(table.cluster, minlength=table.clusters)
     if len(sizes) and not sizes.all():
@@ -83,7 +88,11 @@ def canonical(table: ScoreTable) -> ScoreTable:
 
 
 def by_recording(table: ScoreTable) -> ScoreTable:
-    """The same samples with every sample a cluster of its own, resampled within its own stratum."""
+    """The same samples with every sample a cluster of its own, resampled within its own stratum.
+
+    >>> by_recording(ScoreTable({}, np.array([0, 0, 1]), np.array([0, 0, 1]), np.array([0, 1]))).cluster_strata.tolist()
+    [0, 0, 1]
+    """
     return replace(
         table,
         cluster=np.arange(len(table), dtype=np.int64),
@@ -149,6 +158,11 @@ def resampling_units(table: ScoreTable) -> tuple[ScoreTable, tuple[str, ...]]:
     """The table whose clusters are resampled, canonical, and notes on it.
 
     Below `MIN_CLUSTERS` clusters these are the recordings (samples): what is measured holds for these speakers only.
+
+    >>> table = ScoreTable({"x": np.arange(6.0)}, np.repeat([0, 1], 3), np.zeros(6, int), np.zeros(2, int))
+    >>> units, notes = resampling_units(table)
+    >>> units.clusters, notes
+    (6, ('these speakers only',))
     """
     notes: tuple[str, ...] = ()
     if table.clusters < MIN_CLUSTERS and table.clusters < len(table):
@@ -158,7 +172,11 @@ def resampling_units(table: ScoreTable) -> tuple[ScoreTable, tuple[str, ...]]:
 
 
 def lone_notes(units: ScoreTable) -> tuple[str, ...]:
-    """A note if some stratum has a single cluster, beside others: nothing tells how clusters vary there."""
+    """A note if some stratum has a single cluster, beside others: nothing tells how clusters vary there.
+
+    >>> lone_notes(ScoreTable({}, np.arange(3), np.array([0, 0, 1]), np.array([0, 0, 1])))
+    ('one cluster in a stratum: its variation is not counted',)
+    """
     alone = units.clusters > 1 and bool(np.any(np.bincount(units.cluster_strata) == 1))
     return ("one cluster in a stratum: its variation is not counted",) if alone else ()
 
@@ -168,6 +186,9 @@ def jackknife_groups(strata: IntArray, seed: int) -> IntArray:
 
     Up to `JACKKNIFE_GROUPS` clusters each is its own group; above, clusters are dealt at random to about as many
     groups, within strata in proportion.
+
+    >>> jackknife_groups(np.zeros(4, int), seed=1).tolist(), jackknife_groups(np.zeros(5000, int), seed=1).max() + 1
+    ([0, 1, 2, 3], np.int64(1000))
     """
     count = len(strata)
     if count <= JACKKNIFE_GROUPS:
@@ -188,6 +209,11 @@ def reduce_blocks(
     """`reduce` of every row of every block, joined: {metric: shape (rows,)}.
 
     Raises SettingError if the reduction leaves out a metric or returns another shape.
+
+    >>> table = ScoreTable({"x": np.array([1.0, 3.0])}, np.arange(2), *np.zeros((2, 2), int))
+    >>> blocks = iter([np.array([[1.0, 1.0]]), np.array([[2.0, 0.0], [0.0, 2.0]])])
+    >>> reduce_blocks(table, lambda t, w: {"mean": mean_of(t, w, "x")}, blocks, ["mean"])
+    {'mean': array([2., 1., 3.])}
     """
     parts: dict[str, list[FloatArray]] = {name: [] for name in names}
     for weights in blocks:

@@ -24,8 +24,8 @@ TOLERANCES = (20, 50, 100)
 BOUNDARY_METRICS = (
     Metric("mean_absolute_error", unit="s", scale="log"),
     Metric("mean_error", unit="s", low=-math.inf),
-    *(Metric(f"under_{ms}ms", direction="higher", high=1.0) for ms in TOLERANCES),
-    Metric("matched", direction="higher", high=1.0),
+    *(Metric(f"under_{ms}ms", direction="higher", high=1.0, scale="logit") for ms in TOLERANCES),
+    Metric("matched", direction="higher", high=1.0, scale="logit"),
 )
 """What `boundary_reduce` reports. The signed error has no better side: it says late or early."""
 

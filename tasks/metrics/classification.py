@@ -134,7 +134,7 @@ def classification_metrics(classes: Sequence[str]) -> tuple[Metric, ...]:
     ['uar', 'accuracy', 'recall_happy']
     """
     names = ("uar", "accuracy", *(f"recall_{name}" for name in classes))
-    return tuple(Metric(name, direction="higher", high=1.0) for name in names)
+    return tuple(Metric(name, direction="higher", high=1.0, scale="logit") for name in names)
 
 
 def _codes(

@@ -101,7 +101,14 @@ outputs_of_points = _compiled(_outputs_of_points)
 
 @cache
 def to_points() -> Kernel:
-    """The kernel (STEP + 2 rows of a picture, points (64, TILES, CHANNELS), scratch): tiles to their points."""
+    """The kernel (STEP + 2 rows of a picture, points (64, TILES, CHANNELS), scratch): tiles to their points.
+
+    >>> points = np.empty(64 * TILES * CHANNELS, np.float32)
+    >>> picture, scratch = np.ones((STEP + 2) * WIDTH * CHANNELS, np.float32), np.empty(64 * CHANNELS, np.float32)
+    >>> to_points()(picture, points, scratch)
+    >>> points[:: TILES * CHANNELS].nonzero()[0], points[9 * TILES * CHANNELS].item()  # a constant: at point 1 alone
+    (array([9]), 20.25)
+    """
     channels, down, across, points = index(CHANNELS), index(TILES_DOWN), index(TILES_ACROSS), index(POINTS)
     tile, tile_row = index(TILE * CHANNELS), index(TILE * WIDTH * CHANNELS)
     r1, r2, r3, r4, r5, r6, r7 = (index(i * WIDTH * CHANNELS) for i in range(1, 8))
@@ -145,6 +152,13 @@ def from_points(outputs: int, *, adds: bool) -> Kernel:
 
     To the sum of the products it adds the bias, or with `adds` what the picture holds already; what comes out is no
     lower than the floor. Column 0 and the last are left as they are, the one before the last is not an output.
+
+    >>> products, rows = np.zeros(64 * TILES * CHANNELS, np.float32), np.zeros(STEP * WIDTH * CHANNELS, np.float32)
+    >>> products[: TILES * CHANNELS] = 1  # point 0: the first output of every tile
+    >>> bias, scratch = np.full(CHANNELS, 2, np.float32), np.empty(64 * CHANNELS, np.float32)
+    >>> from_points(CHANNELS, adds=False)(products, bias, rows, scratch, np.float32(0))
+    >>> rows.reshape(STEP, WIDTH, CHANNELS)[0, :9, 0].tolist()
+    [0.0, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0, 2.0]
     """
     channels, down, across, points = index(outputs), index(TILES_DOWN), index(TILES_ACROSS), index(POINTS)
     six, tile, tile_row = index(TILE), index(TILE * outputs), index(TILE * WIDTH * outputs)
@@ -192,6 +206,12 @@ def first_layer() -> Kernel:
     """The kernel (features, weights (9, CHANNELS), bias, rows of a picture): 3 × 3 from one channel, and rectified.
 
     Features are flat rows of FREQUENCIES and one zero on either side, two rows more than the picture's.
+
+    >>> features, weights = np.ones(3 * (FREQUENCIES + 2), np.float32), np.ones(9 * CHANNELS, np.float32)
+    >>> row = np.zeros(WIDTH * CHANNELS, np.float32)
+    >>> first_layer()(features, weights, np.full(CHANNELS, -2, np.float32), row)
+    >>> row.reshape(WIDTH, CHANNELS)[:3, 0].tolist()
+    [0.0, 7.0, 7.0]
     """
     channels, frequencies, one, two = index(CHANNELS), index(FREQUENCIES), index(1), index(2)
     w1, w2, w3, w4, w5, w6, w7, w8 = (index(i * CHANNELS) for i in range(1, 9))
@@ -217,7 +237,13 @@ def first_layer() -> Kernel:
 
 @cache
 def pool(channels: int) -> Kernel:
-    """The kernel (rows of a picture, out (channels, rows / 2, FREQUENCIES / 2)): the largest of each 2 × 2."""
+    """The kernel (rows of a picture, out (channels, rows / 2, FREQUENCIES / 2)): the largest of each 2 × 2.
+
+    >>> out = np.empty((1, 1, FREQUENCIES // 2), np.float32)
+    >>> pool(1)(np.arange(2 * WIDTH, dtype=np.float32), out)
+    >>> out[0, 0, :2].tolist() == [WIDTH + 2, WIDTH + 4]
+    True
+    """
     channel, width, two = index(channels), index(WIDTH * channels), index(2)
     count = index(channels)
 

@@ -73,7 +73,11 @@ class P808:
 
 @cache
 def load_p835(personalised: bool) -> P835:
-    """The networks of P.835, or of its personalised form. Raises UserError if a package is missing."""
+    """The networks of P.835, or of its personalised form. Raises UserError if a package is missing.
+
+    >>> load_p835(personalised=False).scores(np.zeros((32, 450, 80), np.float32)).shape
+    (3,)
+    """
     model = read_network(network_file("pdnsmos_models" if personalised else "dnsmos_models", "sig_bak_ovr.onnx"))
     nodes, weights = model.graph.node, weights_of(model)
     pooling = next(place for place, node in enumerate(nodes) if node.op_type == "MaxPool")
@@ -89,7 +93,11 @@ def load_p835(personalised: bool) -> P835:
 
 @cache
 def load_p808() -> P808:
-    """The network of P.808 and its front end (librosa's mel bands). Raises UserError if a package is missing."""
+    """The network of P.808 and its front end (librosa's mel bands). Raises UserError if a package is missing.
+
+    >>> load_p808().mel_power(np.ones((900, MEL_FRAME), np.float32)).shape
+    (900, 120)
+    """
     librosa = require("librosa", "quality")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Empty filters")  # 120 bands are more than 161 frequencies fill

@@ -91,6 +91,11 @@ def build_trunk(weights: Sequence[tuple[Array, Array]]) -> Trunk:
     """The transformed weights, from kernels (outputs, inputs, 3, 3) and biases (outputs,) of the layers in order.
 
     The first layer reads one channel and makes a multiple of `CHANNELS`; the others but the last make `CHANNELS`.
+
+    >>> shapes = [(128, 1, 3, 3), (64, 128, 3, 3), (32, 64, 3, 3)]
+    >>> trunk = build_trunk([(np.zeros(shape, np.float32), np.zeros(shape[0], np.float32)) for shape in shapes])
+    >>> len(trunk.first), [(layer.source, layer.target, layer.outputs) for layer in trunk.layers]
+    (2, [(0, 2, 64), (1, 2, 64), (2, 3, 32)])
     """
     (first, first_bias), *others = weights
     flat = first.reshape(len(first), 9).T
@@ -113,6 +118,12 @@ def pooled_rows(trunk: Trunk, features: Array) -> Array:
 
     `features` is (rows, `FREQUENCIES`) with an even number of rows; returns (channels, rows / 2, 80). Where the rows
     were cut out of a longer picture, the `MARGIN` rows next to the cut (half as many after pooling) are not its own.
+
+    >>> shapes = [(64, 1, 3, 3), (64, 64, 3, 3)]
+    >>> trunk = build_trunk([(np.zeros(shape, np.float32), np.arange(64, dtype=np.float32)) for shape in shapes])
+    >>> found = pooled_rows(trunk, np.zeros((6, FREQUENCIES), np.float32))
+    >>> found.shape, found[:3, 0, 0].tolist()
+    ((64, 3, 80), [0.0, 1.0, 2.0])
     """
     rows = len(features)
     total = -(-(rows + MARGIN) // STEP) * STEP  # one row before, and each of three layers lags by one

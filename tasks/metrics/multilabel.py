@@ -141,7 +141,7 @@ def multilabel_metrics(classes: Sequence[str]) -> tuple[Metric, ...]:
     ['map', 'roc_auc', 'average_precision_dog']
     """
     names = ("map", "roc_auc", *(f"average_precision_{name}" for name in classes))
-    return tuple(Metric(name, direction="higher", high=1.0) for name in names)
+    return tuple(Metric(name, direction="higher", high=1.0, scale="logit") for name in names)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def retrieval_metrics(cutoffs: Sequence[int] = CUTOFFS, *, precision_cutoff: int
     ['recall@1', 'hit@1', 'map@10', 'median_rank']
     """
     names = [f"{kind}@{k}" for kind in ("recall", "hit") for k in cutoffs] + [f"map@{precision_cutoff}"]
-    shares = (Metric(name, direction="higher", high=1.0) for name in names)
+    shares = (Metric(name, direction="higher", high=1.0, scale="logit") for name in names)
     return (*shares, Metric("median_rank", unit="rank", low=1.0))
 
 

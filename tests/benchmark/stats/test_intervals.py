@@ -147,14 +147,26 @@ def test_under_ten_errors_is_marked(tables):
 
 @pytest.mark.parametrize(
     ("direction", "rate", "marked"),
-    [("lower", 0.08, True), ("lower", 0.12, False), ("higher", 0.92, True), ("higher", 0.88, False)],
+    [
+        ("lower", 0.08, ("under ten expected errors",)),
+        ("lower", 0.12, ()),
+        ("higher", 0.92, ("under ten expected errors",)),
+        ("higher", 0.88, ()),
+        ("higher", 0.08, ("under ten expected successes",)),
+    ],
 )
 def test_under_ten_errors_in_the_smaller_class_is_marked(tables, direction, rate, marked):
     x = (np.arange(500) % 100) < 100 * rate
     table = tables.mean(x, stratum=np.repeat([0, 1], [400, 100]))
     metric = Metric("x", scale="logit", high=1.0, direction=direction)
     found = intervals(table, tables.reduce_mean, [metric], seed=1)["x"]
-    assert ("under ten expected errors" in found.notes) == marked
+    assert found.notes == marked
+
+
+def test_few_trials_can_lack_errors_and_successes(tables):
+    metric = Metric("x", scale="logit", high=1.0)
+    found = intervals(tables.mean(np.arange(15) % 2), tables.reduce_mean, [metric], seed=1)["x"]
+    assert found.notes == ("under ten expected errors and successes",)
 
 
 def test_no_samples_undefined_and_one_recording(tables):

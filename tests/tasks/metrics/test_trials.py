@@ -1,8 +1,5 @@
 """The sorted pass under all detection metrics."""
 
-import doctest
-import importlib
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,26 +15,7 @@ from audiometry.tasks.metrics.trials import (
     sorted_trials,
 )
 
-MODULES = ("trials", "detection", "detection_groups", "detection_resampling", "calibration", "tandem")
 FEW_SCORES = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_run(name: str) -> None:
-    module = importlib.import_module(f"audiometry.tasks.metrics.{name}")
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_listed_name_exists_and_is_documented(name: str) -> None:
-    module = importlib.import_module(f"audiometry.tasks.metrics.{name}")
-    assert module.__all__ == sorted(
-        module.__all__, key=lambda listed: (not listed.isupper(), not listed[0].isupper(), listed)
-    )
-    for listed in module.__all__:
-        assert getattr(module, listed).__doc__
 
 
 @pytest.mark.parametrize(
