@@ -1,5 +1,5 @@
 """Models that people bring. Importing this registers them."""
 
-from audiometry.models.adapters import controls, outputs, pocketsphinx, transformers_asr, whisper
+from audiometry.models.adapters import controls, openai, outputs, pocketsphinx, transformers_asr, whisper
 
-__all__ = ["controls", "outputs", "pocketsphinx", "transformers_asr", "whisper"]
+__all__ = ["controls", "openai", "outputs", "pocketsphinx", "transformers_asr", "whisper"]

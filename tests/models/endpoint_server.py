@@ -18,6 +18,7 @@ import io
 import json
 import sys
 import threading
+import time
 import wave
 from collections import Counter
 from collections.abc import Mapping
@@ -78,6 +79,9 @@ class Endpoint:
     under_way: int = 0
     most_under_way: int = 0
     connections: int = 0
+    first: float | None = None
+    last: float = 0.0
+    answered: int = 0
     port: int = 0
 
     @property
@@ -94,6 +98,7 @@ class Endpoint:
         app.router.add_post("/v1/audio/transcriptions", self.transcribe)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_post("/v1/audio/speech", self.speak)
+        app.router.add_get("/stats", self.stats)
         return app
 
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
@@ -122,6 +127,13 @@ class Endpoint:
         asked = await request.json()
         return await self.answer(request, "", asked, tone(asked["input"]))
 
+    async def stats(self, request: web.Request) -> web.StreamResponse:
+        """How many were answered since this was last asked, and the seconds from the first to the last of them."""
+        told = {"answered": self.answered, "seconds": self.last - (self.first or self.last)}
+        told |= {"most_under_way": self.most_under_way, "connections": self.connections}
+        self.answered, self.first, self.most_under_way, self.connections = 0, None, 0, 0
+        return web.json_response(told)
+
     def known(self, digest: str) -> str:
         """The transcript of a recording."""
         return self.transcripts.get(digest, UNKNOWN)
@@ -144,12 +156,14 @@ class Endpoint:
                 self.under_way -= 1
         if fault is not None and fault.kind != "stall":
             return await misbehave(request, fault, answer)
+        self.answered, self.last = self.answered + 1, time.monotonic()
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="audio/wav")
         return web.json_response(answer)
 
     def _note(self, request: web.Request, digest: str, asked: dict[str, Any]) -> None:
         self.asked[digest] += 1
+        self.first = self.first or time.monotonic()
         if request.transport is not None and id(request.transport) not in self._peers:
             self._peers.add(id(request.transport))
             self.connections += 1

@@ -93,7 +93,13 @@ def manifest(clips: Callable[..., list[Request]], endpoint: Any, tmp_path: Path)
 
     def make(count: int) -> str:
         lines = [
-            {"file": request.audios["input"].path, "text": text, "language": "en", "speaker": f"s{number % 10}"}
+            {
+                "id": f"clip-{number:03}",
+                "audio": request.audios["input"].path,
+                "text": text,
+                "language": "en",
+                "speaker": f"s{number % 10}",
+            }
             for number, (request, text) in enumerate(zip(clips(count), endpoint.transcripts.values(), strict=True))
         ]
         path = tmp_path / "clips.jsonl"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import soundfile
 
 from audiometry.benchmark.registry import MODELS, Spec
 from audiometry.benchmark.types import Audio, Output, Request, Transform, Turn, WaitingModel
-from audiometry.models.adapters import openai_client, openai_messages
+from audiometry.models.adapters import openai_client, openai_messages, openai_sound
 
 Ask = Callable[..., list[Output]]
 Clips = Callable[..., list[Request]]
@@ -298,6 +300,34 @@ def test_an_answer_without_end_is_given_up(
     endpoint.faults["*"] = server.Fault(status=200, body=b" " * (2**22 + 1), times=None)
     (output,) = ask(clips(1))
     assert (output.status, output.error) == ("error", "the answer is larger than 4 MiB")
+
+
+def test_files_far_away_are_read_by_threads(ask: Ask, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = set()
+    content = openai_sound._content
+
+    def noted(path: str, largest: int) -> bytes:
+        readers.add(threading.current_thread() is threading.main_thread())
+        return content(path, largest)
+
+    monkeypatch.setattr(openai_sound, "_content", noted)
+    monkeypatch.setattr(openai_sound, "_reading", openai_sound._ReadingTime())
+    assert ask(clips(2))[1].text == "this is clip 1"
+    assert readers == {True}
+    openai_sound._reading.note(1.0)
+    assert ask(clips(2))[1].text == "this is clip 1"
+    assert readers == {True, False}
+    for _ in range(200):
+        openai_sound._reading.note(0.0)
+    assert not openai_sound._reading.slow
+
+
+@pytest.mark.parametrize(
+    ("known", "seconds"), [({"seconds": 7.0}, 7.0), ({"start": 0.02, "end": 0.05}, 0.03), ({"start": 0.04}, 0.06)]
+)
+def test_how_long_a_recording_is(clips: Clips, known: dict[str, float], seconds: float) -> None:
+    audio = replace(clips(1)[0].audios["input"], **known)
+    assert asyncio.run(openai_sound.seconds_of(audio)) == pytest.approx(seconds)
 
 
 def test_it_is_a_waiting_model() -> None:
