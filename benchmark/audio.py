@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.registry import TRANSFORMS, load_plugins
+from audiometry.benchmark.remote import is_url, open_url, read_failure, suffix
 from audiometry.benchmark.types import Audio, Waveform
 
 __all__ = ["MAX_SECONDS", "encode_wav", "probe_seconds", "read", "read_file", "resample"]
@@ -24,6 +25,7 @@ MAX_SECONDS = 4 * 3600.0
 
 MAX_CHANNELS = 32
 RATES = (1_000, 768_000)
+FFMPEG_ONLY = (".g722", ".mp4", ".m4a", ".aac", ".webm", ".amr")
 G722_RATE = 16_000
 UNKNOWN_LENGTH = 0x7FFFF000
 """WAV lengths from here on mean that the writer did not know."""
@@ -53,8 +55,12 @@ def read_file(path: str | Path, *, start: float = 0.0, end: float | None = None)
     if end is not None and end <= start:
         raise AudioError(f"{name}: span {start:g} to {end:g} s is empty")
     with _open(name) as stream:
-        decode = _decode_av if name.lower().endswith((".g722", ".mp4", ".m4a", ".aac", ".webm", ".amr")) else _decode
-        samples, rate = decode(stream, name, start, end)
+        decode = _decode_av if suffix(name) in FFMPEG_ONLY else _decode
+        try:
+            samples, rate = decode(stream, name, start, end)
+        finally:
+            if failure := read_failure(stream):
+                raise AudioError(f"{name}: cannot be read: {failure}")
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(f"{name}: sampling rate {rate} Hz is outside {RATES[0]} to {RATES[1]} Hz")
     if len(samples) == 0:
@@ -72,7 +78,7 @@ def probe_seconds(path: str | Path) -> float:
     import soundfile
 
     name = str(path)
-    if name.lower().endswith(".g722"):  # raw G.722: 64 kbit/s, two samples a byte, no header
+    if suffix(name) == ".g722" and not is_url(name):  # raw G.722: 64 kbit/s, two samples a byte, no header
         return Path(name).stat().st_size * 2 / G722_RATE
     with _open(name) as stream:
         try:
@@ -105,13 +111,8 @@ def encode_wav(waveform: Waveform) -> bytes:
 
 def _open(name: str) -> BinaryIO:
     try:
-        if "://" in name:
-            import fsspec
-
-            opened: BinaryIO = fsspec.open(name, "rb").open()
-            return opened
-        return Path(name).open("rb")
-    except (OSError, ValueError, ImportError) as error:
+        return open_url(name) if is_url(name) else Path(name).open("rb")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(f"{name}: cannot be opened: {reason}") from error
 
@@ -186,7 +187,7 @@ def _decode_av(stream: BinaryIO, name: str, start: float, end: float | None) -> 
     chunks: list[NDArray[np.float32]] = []
     rate = total = 0
     try:
-        with av.open(stream, "r", format="g722" if name.lower().endswith(".g722") else None) as container:
+        with av.open(stream, "r", format="g722" if suffix(name) == ".g722" else None) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: has no audio stream")
             for frame in container.decode(audio=0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -76,8 +76,8 @@ class SpeechCorpus(Protocol):
         """What is known without reading the recordings."""
         ...
 
-    def utterances(self) -> list[Utterance]:
-        """Every usable utterance, in a fixed order.
+    def utterances(self) -> Iterable[Utterance]:
+        """Every usable utterance, in a fixed order. What is wrong is raised here, not in the middle.
 
         Raises DataError if the corpus is not prepared or not whole.
         """
@@ -101,7 +101,7 @@ def load_corpus(name: str, **settings: str) -> list[Utterance]:
 
     Raises what `open_corpus` raises, and DataError if the corpus is not prepared or not whole.
     """
-    return open_corpus(name, **settings).utterances()
+    return list(open_corpus(name, **settings).utterances())
 
 
 def duration_bucket(seconds: float | None) -> str:

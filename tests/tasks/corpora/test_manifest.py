@@ -1,5 +1,6 @@
 import csv
 import json
+import tracemalloc
 
 import pyarrow as pa
 import pytest
@@ -9,6 +10,7 @@ from pyarrow import parquet
 
 from audiometry.benchmark.audio import read
 from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.tasks.corpora import manifest as manifests
 from audiometry.tasks.corpora.manifest import ManifestCorpus, manifest
 from audiometry.tasks.corpora.utterance import SpeechCorpus, load_corpus, open_corpus
 
@@ -186,7 +188,43 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl
 )
 def test_texts_and_slices_come_back_as_written(folder, rows, suffix):
     listed = [{"audio": "a.wav", "text": text, "id": str(n), "kind": kind} for n, (text, kind) in enumerate(rows)]
-    found = ManifestCorpus(write(folder / f"list.{suffix}", listed)).utterances()
+    found = ManifestCorpus(str(write(folder / f"list.{suffix}", listed))).utterances()
     assert [(u.id, u.text, u.slices.get("kind", "")) for u in found] == [
         (str(n), text, kind.strip()) for n, (text, kind) in enumerate(rows)
     ]
+
+
+def test_a_long_list_is_not_held(folder):
+    path = folder / "list.jsonl"
+    rows = 20_000
+    with path.open("w") as out:
+        for i in range(rows):
+            row = {"audio": "sub/b.wav", "text": f"a text of some length {i}", "id": f"utterance-{i}", "room": "hall"}
+            out.write(json.dumps(row) + "\n")
+    corpus = manifest(path=str(path))
+    assert sum(1 for _ in corpus.utterances()) == rows
+    tracemalloc.start()
+    whole = list(corpus.utterances())
+    held, _ = tracemalloc.get_traced_memory()
+    del whole
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    assert sum(1 for _ in corpus.utterances()) == rows
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - before < held / 3
+
+
+def test_a_list_is_checked_once_and_each_length_read_once(folder, monkeypatch):
+    read_lengths = []
+    monkeypatch.setattr(manifests, "probe_seconds", lambda path: read_lengths.append(path) or 0.25)
+    path = write(folder / "list.csv", ROWS)
+    corpus = manifest(path=str(path))
+    assert [u.audio.seconds for _, u in zip(range(1), corpus.utterances(), strict=False)] == [0.25]
+    assert [[u.audio.seconds for u in corpus.utterances()] for _ in range(3)] == [[0.25, 0.25]] * 3
+    assert len(read_lengths) == 2
+    write(path, [*ROWS, ROWS[0]])
+    with pytest.raises(DataError, match="row 3: id 'a.wav' stands in row 1"):
+        corpus.utterances()
+    write(path, ROWS[1:])
+    assert [u.text for u in corpus.utterances()] == ['Two, "three"']
