@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from audiometry.benchmark.stats import Interval, intervals, suppress
-from audiometry.benchmark.types import IntArray, Result, Sample, ScoreTable, Task
+from audiometry.benchmark.types import FloatArray, IntArray, Result, Sample, ScoreTable, Task
 
 __all__ = ["FAILURES", "Columns", "Subject", "reduce_columns"]
 
@@ -28,83 +29,120 @@ class Subject:
     control: bool = False
 
 
+class _Numbers:
+    """Numbers in as few bytes as they need: most counts are small and whole, and a run may hold millions of them."""
+
+    def __init__(self, before: int = 0) -> None:
+        self.values: array[Any] = array("B", bytes(before))
+
+    def append(self, value: float) -> None:
+        whole = int(value)
+        if self.values.typecode == "d":
+            self.values.append(value)
+        elif whole == value and (0 <= whole < 256 or (self.values.typecode == "i" and -(2**31) <= whole < 2**31)):
+            self.values.append(whole)
+        else:
+            fits = whole == value and -(2**31) <= whole < 2**31
+            self.values = array("i" if fits else "d", self.values)
+            self.values.append(whole if fits else value)
+
+    def at(self, rows: IntArray) -> FloatArray:
+        """The numbers of some rows, a copy."""
+        return np.frombuffer(self.values, dtype=self.values.typecode)[rows].astype(np.float64)
+
+
 class _Codes:
-    """Names as whole numbers, in the order in which they were first seen."""
+    """Names as whole numbers, in the order in which they were first seen; 0 stands for no name."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = 0) -> None:
         self.names: dict[str, int] = {}
-        self.codes = array("i")
+        self.codes = _Numbers(before)
 
-    def append(self, name: str) -> None:
-        self.codes.append(self.names.setdefault(name, len(self.names)))
+    def append(self, name: str | None) -> None:
+        self.codes.append(0 if name is None else self.names.setdefault(name, len(self.names) + 1))
 
-    def sorted(self, order: IntArray) -> tuple[IntArray, list[str]]:
-        """Codes in `order`, renumbered by the sorted names, so that the order of arrival does not matter."""
+    def at(self, rows: IntArray) -> tuple[IntArray, list[str]]:
+        """Codes of some rows by the sorted names, so that the order of arrival does not matter; -1 for no name."""
         names = sorted(self.names)
-        place = np.empty(len(names), dtype=np.int64)
+        place = np.full(len(names) + 1, ABSENT, dtype=np.int64)
         for rank, name in enumerate(names):
             place[self.names[name]] = rank
-        return place[np.frombuffer(self.codes, dtype=np.intc)[order]], names
+        return place[np.frombuffer(self.codes.values, dtype=self.codes.values.typecode)[rows]], names
+
+
+class _Counts(Mapping[str, FloatArray]):
+    """Counts of some rows by name. Each is made anew when it is asked for, so that all are never held at once."""
+
+    def __init__(self, columns: Mapping[str, _Numbers], rows: IntArray) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __getitem__(self, name: str) -> FloatArray:
+        return self._columns[name].at(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._columns))
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @dataclass
 class Columns:
     """Counts, clusters, strata, slices and statuses of the samples scored so far, in any order."""
 
-    positions: array[int] = field(default_factory=lambda: array("q"))
-    counts: dict[str, array[float]] = field(default_factory=dict)
+    positions: _Numbers = field(default_factory=_Numbers)
+    counts: dict[str, _Numbers] = field(default_factory=dict)
     statuses: _Codes = field(default_factory=_Codes)
     clusters: _Codes = field(default_factory=_Codes)
     strata: _Codes = field(default_factory=_Codes)
     slices: dict[str, _Codes] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.positions.values)
 
     def append(self, position: int, sample: Sample, status: str, counts: Mapping[str, float]) -> None:
         """Add one sample's score. A sample without a cluster is a cluster of its own."""
-        before = len(self.positions)
+        before = len(self)
         self.positions.append(position)
         for name in counts.keys() - self.counts.keys():
-            self.counts[name] = array("d", bytes(8 * before))
+            self.counts[name] = _Numbers(before)
         for name, column in self.counts.items():
             column.append(counts.get(name, 0.0))
         self.statuses.append(status)
-        self.clusters.append(sample.cluster or f"\x1f{sample.id}")
+        self.clusters.append(sample.cluster or None)
         self.strata.append(sample.stratum)
         for name in sample.slices.keys() - self.slices.keys():
-            self.slices[name] = _Codes()
-            self.slices[name].codes.extend([ABSENT] * before)
+            self.slices[name] = _Codes(before)
         for name, codes in self.slices.items():
-            if name in sample.slices:
-                codes.append(sample.slices[name])
-            else:
-                codes.codes.append(ABSENT)
+            codes.append(sample.slices.get(name))
 
-    def table(self) -> ScoreTable:
-        """Every sample as a score table, in the order of positions."""
-        order = self._order()
-        counts = {name: np.frombuffer(self.counts[name])[order] for name in sorted(self.counts)}
-        return _table(counts, self.clusters.sorted(order)[0], self.strata.sorted(order)[0])
+    def table(self, chosen: IntArray | None = None) -> ScoreTable:
+        """The samples in the order of positions as a score table, or the `chosen` ones of them."""
+        rows = self._order() if chosen is None else self._order()[chosen]
+        cluster, named = self.clusters.at(rows)
+        own = np.flatnonzero(cluster == ABSENT)
+        cluster[own] = len(named) + np.arange(len(own))
+        return _table(_Counts(self.counts, rows), cluster, self.strata.at(rows)[0])
 
     def selections(self) -> dict[str, IntArray]:
         """Rows of `table` in each slice, by ``name=value``, sorted by name; ``all`` comes first."""
         order = self._order()
         found = {ALL: np.arange(len(self), dtype=np.int64)}
         for name in sorted(self.slices):
-            codes = np.frombuffer(self.slices[name].codes, dtype=np.intc)[order]
-            for value in sorted(self.slices[name].names):
-                found[f"{name}={value}"] = np.flatnonzero(codes == self.slices[name].names[value])
+            codes, values = self.slices[name].at(order)
+            for code, value in enumerate(values):
+                found[f"{name}={value}"] = np.flatnonzero(codes == code)
         return found
 
     def status_counts(self, rows: IntArray) -> Mapping[str, int]:
         """How many of `rows` have each status."""
-        codes, names = self.statuses.sorted(self._order())
-        counted = np.bincount(codes[rows], minlength=len(names))
+        codes, names = self.statuses.at(self._order()[rows])
+        counted = np.bincount(codes, minlength=len(names))
         return Counter(dict(zip(names, counted.tolist(), strict=True)))
 
     def _order(self) -> IntArray:
-        return np.argsort(np.frombuffer(self.positions, dtype=np.int64), kind="stable")
+        positions = np.frombuffer(self.positions.values, dtype=self.positions.values.typecode)
+        return np.argsort(positions, kind="stable")
 
 
 def reduce_columns(
@@ -115,12 +153,11 @@ def reduce_columns(
     A slice of under 20 samples is listed without a value. `expected` is how many samples the task has; where fewer
     are there, every result says that it is partial.
     """
-    whole = columns.table()
     selections = columns.selections()
     twins = _twins(selections)
     results: list[Result] = []
     for name, rows in selections.items():
-        found = intervals(select(whole, rows), task.reduce, task.metrics, seed=seed, resamples=resamples)
+        found = intervals(columns.table(rows), task.reduce, task.metrics, seed=seed, resamples=resamples)
         if name != ALL:  # a small slice shows chance, and who it was
             found = {metric: suppress(interval, len(rows)) for metric, interval in found.items()}
         notes = list(task.notes)
@@ -141,7 +178,7 @@ def select(table: ScoreTable, rows: IntArray) -> ScoreTable:
     return _table(counts, table.cluster[rows], table.stratum[rows])
 
 
-def _table(counts: Mapping[str, np.ndarray], cluster: IntArray, stratum: IntArray) -> ScoreTable:
+def _table(counts: Mapping[str, FloatArray], cluster: IntArray, stratum: IntArray) -> ScoreTable:
     _, first, cluster = np.unique(cluster, return_index=True, return_inverse=True)
     stratum = np.unique(stratum, return_inverse=True)[1]
     cluster_strata = stratum[first]

@@ -192,7 +192,8 @@ def _columns(frame: pd.DataFrame) -> Columns:
     for position, (sample_id, line) in enumerate(zip(frame.index, frame.to_dict("records"), strict=True)):
         known = {name.removeprefix("slice."): line[name] for name in slices if isinstance(line[name], str)}
         sample = Sample(str(sample_id), Request("transcribe"), None, known, line["cluster"], line["stratum"])
-        columns.append(position, sample, line["status"], {name.removeprefix("count."): line[name] for name in counts})
+        counted = {name.removeprefix("count."): line[name] for name in counts if line[name] is not None}
+        columns.append(position, sample, line["status"], {name: x for name, x in counted.items() if np.isfinite(x)})
     return columns
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audiometry.benchmark.columns import Columns, Subject, reduce_columns
 from audiometry.benchmark.types import Metric, Request, Result, Sample, Score, Task
@@ -103,3 +105,33 @@ def test_the_order_of_arrival_does_not_matter(step: int) -> None:
 def test_a_partial_run_says_so() -> None:
     columns = gathered([sample(0, "a"), sample(1, "b")], [0, 1])
     assert "partial: 2 of 9 samples" in reduced(columns, 9)[0].notes
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(st.integers(-(2**40), 2**40), st.floats(-1e6, 1e6)), min_size=1, max_size=50))
+def test_counts_are_kept_to_the_last_bit(values: list[float]) -> None:
+    columns = Columns()
+    for position, value in enumerate(values):
+        columns.append(position, sample(position, ""), "ok", {"x": float(value)})
+    np.testing.assert_array_equal(columns.table().counts["x"], np.array(values, dtype=float))
+
+
+def test_small_whole_counts_take_a_byte() -> None:
+    columns = Columns()
+    for position in range(1000):
+        columns.append(position, sample(position, "a"), "ok", {"x": float(position % 200)})
+    assert columns.counts["x"].values.itemsize == 1
+    columns.append(1000, sample(1000, "a"), "ok", {"x": 300.0})
+    assert columns.counts["x"].values.itemsize == 4
+    columns.append(1001, sample(1001, "a"), "ok", {"x": 0.5})
+    assert columns.table().counts["x"][[0, 199, 1000, 1001]].tolist() == [0.0, 199.0, 300.0, 0.5]
+
+
+def test_more_than_255_names_are_told_apart() -> None:
+    columns = Columns()
+    for position in range(600):
+        columns.append(position, sample(position, f"c{position // 2}", every=str(position % 300)), "ok", {"x": 1.0})
+    table = columns.table()
+    assert table.clusters == 300
+    assert table.cluster_sums("x").tolist() == [2.0] * 300
+    assert all(len(rows) == 2 for name, rows in columns.selections().items() if name != "all")
