@@ -159,7 +159,7 @@ class OpenAI:
         usage = {"attempts": float(reply.attempts)}
         try:
             answer = {} if api == "speech" else parsed(reply.content)
-            usage |= await self._usage(request, answer)
+            usage |= await self._usage(request, reply, answer)
             output = await self._output(api, request, reply, answer)
         except (AudioError, MalformedError) as error:
             said = self._client.shown(reply.content[:10_000].decode("utf-8", "replace"))
@@ -240,12 +240,15 @@ class OpenAI:
         classified = request.ability == "classify" and output.status == "ok" and text
         return replace(output, text=text, labels={text: 1.0} if classified else {})
 
-    async def _usage(self, request: Request, answer: Mapping[str, Any]) -> dict[str, float]:
+    async def _usage(self, request: Request, reply: Reply, answer: Mapping[str, Any]) -> dict[str, float]:
         """What the answer says it used, and what that costs."""
         usage = used(answer)
-        self._client.used(usage.get("input_tokens", 0.0) + usage.get("output_tokens", 0.0))
+        self._client.used(reply, usage.get("input_tokens", 0.0) + usage.get("output_tokens", 0.0))
         if self.price_minute and "audio_seconds" not in usage:
-            usage["audio_seconds"] = sum([await seconds_of(audio) for audio in request.audios.values()])
+            try:
+                usage["audio_seconds"] = sum([await seconds_of(audio) for audio in request.audios.values()])
+            except AudioError:  # the endpoint can read what is not readable here: an answer without its cost
+                return usage
         cost = self._cost(usage)
         return usage if cost is None else usage | {"cost": cost}
 

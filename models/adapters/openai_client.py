@@ -106,12 +106,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with a status below 300: `seconds` from sending the last attempt to its last byte."""
+    """An answer with a status below 300.
+
+    `seconds` run from sending the last attempt to the last byte; `set_aside` are the tokens that it was taken to need.
+    """
 
     content: bytes
     content_type: str
     seconds: float
     attempts: int
+    set_aside: float = 0.0
 
 
 class Pace:
@@ -165,13 +169,13 @@ class Client:
         """
         start, attempts, failures, jitter = time.monotonic(), 0, 0, None
         while True:
-            await self._turn()
+            set_aside = await self._turn()
             attempts += 1
             began = time.perf_counter()
             failure = await self._attempt(path, content, content_type)
             if isinstance(failure, tuple):
                 body, kind = failure
-                return Reply(body, kind, time.perf_counter() - began, attempts)
+                return Reply(body, kind, time.perf_counter() - began, attempts, set_aside)
             busy = failure.http_status == TOO_MANY
             failures += not busy
             jitter = jitter or random.Random(seed)
@@ -186,10 +190,10 @@ class Client:
                 pause = failure.retry_after + jitter.uniform(0.0, min(FIRST_PAUSE, failure.retry_after))
             await _pause(pause)
 
-    def used(self, tokens: float) -> None:
-        """Tell how many tokens an answer used; later requests set as many aside."""
+    def used(self, reply: Reply, tokens: float) -> None:
+        """Tell how many tokens an answer used; later requests set as many aside, in the mean."""
         if self.limits.token_rate:
-            self._token_pace.settle(tokens - self._mean_tokens)
+            self._token_pace.settle(tokens - reply.set_aside)
             self._mean_tokens = tokens if not self._mean_tokens else 0.9 * self._mean_tokens + 0.1 * tokens
 
     def shown(self, said: str) -> str:
@@ -207,16 +211,18 @@ class Client:
             await self._session.close()
             self._session = None
 
-    async def _turn(self) -> None:
-        """Wait until the rates and the server's pause allow one more request."""
+    async def _turn(self) -> float:
+        """Wait until the rates and the server's pause allow one more request; return the tokens set aside for it."""
+        set_aside = self._mean_tokens
         wait = self._resume - time.monotonic()
         if self.limits.rate:
             wait = max(wait, self._pace.reserve())
         if self.limits.token_rate:
-            wait = max(wait, self._token_pace.reserve(self._mean_tokens))
+            wait = max(wait, self._token_pace.reserve(set_aside))
         while wait > 0.0:
             await asyncio.sleep(wait)
             wait = self._resume - time.monotonic()
+        return set_aside
 
     async def _attempt(self, path: str, content: bytes, content_type: str) -> tuple[bytes, str] | _Failure:
         import aiohttp

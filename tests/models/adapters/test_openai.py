@@ -279,6 +279,13 @@ def test_the_cost_is_what_the_prices_say(
     assert output.usage.get("cost") == (None if cost is None else pytest.approx(cost, rel=1e-9))
 
 
+def test_what_only_the_endpoint_can_read_is_answered_without_a_cost(ask: Ask, clips: Clips, tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp3"
+    path.write_bytes(b"ID3\x04" + bytes(100))
+    (output,) = ask([replace(clips(1)[0], audios={"input": Audio(str(path))})], price_minute="1")
+    assert (output.status, output.usage.get("cost")) == ("ok", None)
+
+
 def test_large_sound_goes_and_too_large_sound_does_not(ask: Ask, clips: Clips, endpoint: Any, tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0.0, 0.1, 800_000), 8000, subtype="PCM_16")
