@@ -98,18 +98,31 @@ class Journal:
             ) from error
 
     def tick(self) -> None:
-        """Make durable what was appended more than `SYNC_SECONDS` ago."""
+        """Make durable what was appended more than `SYNC_SECONDS` ago.
+
+        Raises StoreError as `append` does: some disks tell only then that they are full.
+        """
         if self._dirty and time.monotonic() - self._synced >= SYNC_SECONDS:
-            os.fsync(self._file.fileno())
+            self._sync()
             self._synced = time.monotonic()
             self._dirty = False
 
     def close(self) -> None:
         """Make everything durable and close."""
         if not self._file.closed:
-            if self._dirty:
-                os.fsync(self._file.fileno())
-            self._file.close()
+            try:
+                if self._dirty:
+                    self._sync()
+            finally:
+                self._file.close()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {self.path}: {error.strerror}; free some space and go on with --resume"
+            ) from error
 
 
 def read_journal(path: Path) -> Iterator[Line]:
