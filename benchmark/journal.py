@@ -5,6 +5,7 @@ One JSON object a line. A line cut off by a crash is the last one, and is droppe
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import operator
 import os
@@ -77,6 +78,13 @@ class Journal:
             self._file = path.open("ab", buffering=0)  # no buffer: what a full disk refused is not held back
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; choose another --output-path") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up with the file, however the process ends
+        except BlockingIOError:
+            self._file.close()
+            raise StoreError(f"{path}: another process is at this run; wait for it to end") from None
+        except OSError as error:  # some network file systems have no locks
+            log.warning("%s: cannot be locked: %s; let no other process go on with this run", path, error.strerror)
         self._synced = time.monotonic()
         self._dirty = False
 
