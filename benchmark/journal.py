@@ -150,15 +150,16 @@ def read_journal(path: Path) -> Iterator[Line]:
 
 
 def repair(path: Path) -> None:
-    """Drop a last line that a crash cut off, so that the journal can be appended to."""
-    content_end = 0
+    """Drop what a crash left after the last whole line, so that the journal can be appended to."""
+    place = content_end = 0
     with path.open("rb+") as file:
         for text in file:
-            if not text.endswith(b"\n"):
-                log.warning("%s: dropped its last line, cut off by a crash", path)
-                break
-            content_end += len(text)
-        file.truncate(content_end)
+            place += len(text)
+            if text.startswith(b"[") and text.endswith(b"]\n"):
+                content_end = place
+        if content_end < place:
+            log.warning("%s: dropped its last line, cut off by a crash", path)
+            file.truncate(content_end)
 
 
 def _encoded(line: Line) -> bytes:
