@@ -7,6 +7,7 @@ Files come from anybody, so what a header says is checked against what was decod
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +30,9 @@ FFMPEG_ONLY = (".g722", ".mp4", ".m4a", ".aac", ".webm", ".amr")
 G722_RATE = 16_000
 UNKNOWN_LENGTH = 0x7FFFF000
 """WAV lengths from here on mean that the writer did not know."""
+
+TOO_SHORT = re.compile(r"^ ?(?:SSND|  Data Size  |riff|  Riff size|data) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""How libsndfile's log tells of AIFF, AU, W64, RF64 and CAF files that are cut off. WAV files are looked at here."""
 
 
 def read(audio: Audio, rate: int | None = None) -> Waveform:
@@ -128,6 +132,7 @@ def _decode(stream: BinaryIO, name: str, start: float, end: float | None) -> tup
             rate = int(file.samplerate)
             if rate <= 0:
                 raise AudioError(f"{name}: sampling rate {rate} Hz")
+            _check_told(file.extra_info, name)
             if start > 0:
                 file.seek(min(round(start * rate), file.frames))
             limit = MAX_SECONDS if end is None else min(end - start, MAX_SECONDS)
@@ -165,6 +170,15 @@ def _check_length(stream: BinaryIO, name: str) -> None:
                 break
             place += 8 + size + size % 2
     stream.seek(0)
+
+
+def _check_told(parsed: str, name: str) -> None:
+    """Raise AudioError where libsndfile noted, while it parsed the header, that the file ends too soon."""
+    for claimed, there in TOO_SHORT.findall(parsed):
+        if int(there) < int(claimed) < UNKNOWN_LENGTH:
+            raise AudioError(f"{name}: cut off: its header promises {claimed} bytes and {there} are there")
+    if "without an End-Of-Stream flag" in parsed:
+        raise AudioError(f"{name}: cut off: its last Ogg page is not the stream's end")
 
 
 def _read_blocks(file: Any, limit: int, rate: int) -> NDArray[np.float32]:
