@@ -31,6 +31,10 @@ G722_RATE = 16_000
 UNKNOWN_LENGTH = 0x7FFFF000
 """WAV lengths from here on mean that the writer did not know."""
 
+STRANGE = (1, 4, 18, 40)
+"""libsndfile's codes for formats and encodings that it does not know, or cannot seek in. What it knows and finds
+damaged FFmpeg would read as far as it goes, and say nothing."""
+
 TOO_SHORT = re.compile(r"^ ?(?:SSND|  Data Size  |riff|  Riff size|data) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 """How libsndfile's log tells of AIFF, AU, W64, RF64 and CAF files that are cut off. WAV files are looked at here."""
 
@@ -141,6 +145,8 @@ def _decode(stream: BinaryIO, name: str, start: float, end: float | None) -> tup
     except soundfile.LibsndfileError as error:
         stream.seek(0)
         try:
+            if error.code not in STRANGE:
+                raise AudioError("damaged")
             return _decode_av(stream, name, start, end)
         except AudioError:
             raise AudioError(f"{name}: cannot be decoded: {error.error_string}") from error
@@ -177,7 +183,7 @@ def _check_told(parsed: str, name: str) -> None:
     for claimed, there in TOO_SHORT.findall(parsed):
         if int(there) < int(claimed) < UNKNOWN_LENGTH:
             raise AudioError(f"{name}: cut off: its header promises {claimed} bytes and {there} are there")
-    if "without an End-Of-Stream flag" in parsed:
+    if "without an End-Of-Stream flag" in parsed or "Junk after the last page" in parsed:
         raise AudioError(f"{name}: cut off: its last Ogg page is not the stream's end")
 
 
