@@ -31,6 +31,9 @@ G722_RATE = 16_000
 UNKNOWN_LENGTH = 0x7FFFF000
 """WAV lengths from here on mean that the writer did not know."""
 
+ENDLESS_HOURS = 1e6
+"""What libsndfile promises for sound of unknown length is beyond this."""
+
 STRANGE = (1, 4, 18, 40)
 """libsndfile's codes for formats and encodings that it does not know, or cannot seek in. What it knows and finds
 damaged FFmpeg would read as far as it goes, and say nothing."""
@@ -140,6 +143,9 @@ def _decode(stream: BinaryIO, name: str, start: float, end: float | None) -> tup
             if start > 0:
                 file.seek(min(round(start * rate), file.frames))
             limit = MAX_SECONDS if end is None else min(end - start, MAX_SECONDS)
+            hours = (file.frames - file.tell()) / rate / 3600 if end is None else 0.0
+            if MAX_SECONDS / 3600 < hours < ENDLESS_HOURS:
+                raise AudioError(f"{name}: {hours:.1f} hours in one piece; list it in spans of at most 4 hours")
             promised = min(file.frames - file.tell(), round(limit * rate))
             frames = _read_blocks(file, round(limit * rate), rate)
     except soundfile.LibsndfileError as error:
