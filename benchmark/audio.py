@@ -122,6 +122,8 @@ def encode_wav(waveform: Waveform) -> bytes:
 
 def _open(name: str) -> BinaryIO:
     try:
+        if "://" not in name and Path(name).exists() and not Path(name).is_file():
+            raise AudioError(f"{name}: cannot be opened: it is not a file")  # a pipe would be waited for
         return open_url(name) if is_url(name) else Path(name).open("rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
