@@ -196,6 +196,8 @@ def new_digests(request: Request) -> dict[str, str]:
     digests = {}
     for path in paths:
         try:
+            if Path(path).exists() and not Path(path).is_file():
+                raise AudioError(f"{path}: cannot be opened: it is not a file")  # a pipe would be waited for
             with Path(path).open("rb") as file:
                 digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
