@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import pickle
+import sys
+import sysconfig
+import types
+import venv
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from audiometry.benchmark.audio import read_file
+from audiometry.benchmark.errors import DataError, SettingError, UserError
+from audiometry.benchmark.plan import Batch, Item
+from audiometry.benchmark.registry import MODELS, Spec
+from audiometry.benchmark.types import Model, Request, Sample
+from audiometry.benchmark.worker import Evaluator
+from audiometry.models import environments
+from audiometry.models.adapters import audiocraft, audiocraft_server
+from audiometry.models.adapters.audiocraft_server import read_checkpoint
+
+FAKE = '''
+"""Behaves as audiocraft does where the server touches it: a model whose sound depends on weights, text and seed."""
+import hashlib
+import torch
+
+
+class Fake:
+    sample_rate = 16_000
+
+    @classmethod
+    def get_pretrained(cls, name, device):
+        print("loading", name)
+        model = cls()
+        model.lm = torch.nn.Linear(2, 3)
+        model.compression_model = torch.nn.Linear(1, 1)
+        model.lm.condition_provider = type("Provider", (), {"conditioners": {"description": Conditioner()}})()
+        if name != "debug":
+            model.lm.load_state_dict(torch.load(f"{name}/state_dict.bin", map_location=device)["best_state"])
+            model.compression_model.load_state_dict(torch.load(f"{name}/compression_state_dict.bin")["best_state"])
+        return model
+
+    def set_generation_params(self, **given):
+        self.given = given
+
+    def generate(self, descriptions):
+        (text,) = descriptions
+        if text == "fail":
+            raise RuntimeError("no such\\nmusic")
+        if text == "nan":
+            return torch.full((1, 1, 10), float("nan"))
+        print("making", text)
+        pitch = int(hashlib.sha256(text.encode()).hexdigest()[:4], 16) / 65536
+        time = int(self.given["duration"] * self.sample_rate)
+        return pitch + 0.1 * torch.rand(1, self.channels, time) + self.lm.bias.mean()
+
+
+class Conditioner:
+    def __init__(self):
+        self.__dict__["t5"] = torch.nn.Linear(1, 2)
+
+
+class MusicGen(Fake):
+    channels = 2
+
+
+class AudioGen(Fake):
+    channels = 1
+'''
+
+
+@pytest.fixture(scope="module")
+def fake_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose environment holds this Python's torch and a fake audiocraft."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIOMETRY_HOME", str(home))
+        folder = environments.folder("audiocraft")
+        venv.create(folder, symlinks=True)
+        packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+        (packages / "ours.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        (packages / "audiocraft").mkdir()
+        (packages / "audiocraft" / "__init__.py").write_text("__version__ = '0'\n")
+        (packages / "audiocraft" / "models.py").write_text(FAKE)
+        (packages / "spacy.py").write_text("load = None\n")
+        receipt = {"pins": environments.RECIPES["audiocraft"].digest}
+        (folder / environments.RECEIPT).write_text(json.dumps(receipt))
+    return home
+
+
+@pytest.fixture
+def ready(fake_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIOMETRY_HOME", str(fake_home))
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    return write_export(tmp_path / "my-musicgen", seed=1)
+
+
+def write_export(folder: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    folder.mkdir()
+    for name, network in (
+        ("state_dict.bin", torch.nn.Linear(2, 3)),
+        ("compression_state_dict.bin", torch.nn.Linear(1, 1)),
+    ):
+        torch.save({"best_state": network.state_dict(), "xp.cfg": "a: 1\n", "exported": True}, folder / name)
+    return folder
+
+
+def ask(model: Any, *texts: str | None, seed: int = 3) -> list[Any]:
+    return list(model.generate([Request("synthesize", text=text, seed=seed) for text in texts]))
+
+
+@pytest.mark.slow
+def test_an_export_makes_sound_by_text_and_seed(ready: None, export: Path) -> None:
+    spec = Spec("audiocraft", (("model", str(export)), ("seconds", "0.5"), ("label", "mine")))
+    MODELS.check(spec)
+    model = MODELS.create(spec)
+    assert isinstance(model, Model)
+    assert (model.name, model.abilities, model.deterministic) == ("mine", {"synthesize"}, False)
+    rain, wind, broken, nan, empty, again = ask(model, "rain", "wind", "fail", "nan", None, "rain")
+    (other,) = ask(model, "rain", seed=4)
+    model.close()
+    assert rain.audio.rate == 16_000
+    assert rain.audio.seconds == 0.5
+    assert np.array_equal(rain.audio.samples, again.audio.samples)
+    assert not np.array_equal(rain.audio.samples, other.audio.samples)
+    assert abs(rain.audio.samples.mean() - wind.audio.samples.mean()) > 0.01
+    assert (broken.status, broken.error) == ("error", "RuntimeError: no such music")
+    assert nan.error == "the model made samples that are not finite numbers"
+    assert empty.error == "the request has no text to make sound of"
+
+
+@pytest.mark.slow
+def test_the_fingerprint_covers_every_weight_and_setting(ready: None, export: Path, tmp_path: Path) -> None:
+    def fingerprint(folder: Path, **settings: Any) -> str:
+        model = audiocraft.audiocraft(model=str(folder), **settings)
+        model.close()
+        return model.fingerprint
+
+    base = fingerprint(export)
+    same = write_export(tmp_path / "musicgen-moved", seed=1)
+    assert fingerprint(same, label="x", timeout=10.0) == base
+    other = fingerprint(write_export(tmp_path / "musicgen-other", seed=2))
+    greedy = fingerprint(export, temperature=0.0)
+    assert len({base, other, greedy}) == 3
+
+
+@pytest.mark.slow
+def test_an_export_that_runs_code_is_refused(ready: None, export: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    torch.save({"best_state": Evil(str(mark))}, export / "state_dict.bin")
+    with pytest.raises(UserError, match=r"did not start: .*this one wants "):
+        audiocraft.audiocraft(model=str(export))
+    assert not mark.exists()
+
+
+class Evil:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path(self.path),)
+
+
+@pytest.mark.slow
+def test_debug_models_through_the_engine(ready: None) -> None:
+    evaluator = Evaluator(Spec("audiocraft", (("kind", "audiogen"), ("model", "debug"), ("seconds", "0.2"))), None, [])
+    facts = evaluator.load()
+    assert facts.error is None
+    assert len(facts.fingerprint) == 64
+    item = Item(0, Sample("a", Request("synthesize", text="rain"), None))
+    ready_items, failed, _ = evaluator._decode(Batch(0, (item,)))
+    assert not failed
+    (output,) = evaluator._ask(ready_items).values()
+    evaluator.close()
+    assert output.status == "ok"
+    assert output.audio is not None
+    assert output.audio.seconds == pytest.approx(0.2)
+
+
+def test_what_is_missing_is_told_with_the_command_that_makes_it(home: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        MODELS.check(Spec("audiocraft"))
+    assert str(raised.value) == (
+        "the environment 'audiocraft' is not there; make it with: audiometry env create audiocraft"
+    )
+    with pytest.raises(DataError, match="env create audiocraft"):
+        audiocraft.audiocraft()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"model": "me/loud"}, "'me/loud' does not tell its kind; add kind=musicgen or kind=audiogen"),
+        ({"model": "https://x/musicgen.bin"}, "is a URL"),
+        ({"model": "./nowhere/musicgen"}, "is no folder"),
+        ({"model": "~/nowhere-musicgen"}, "is no folder"),
+        ({"model": "a/b/musicgen"}, "is no folder"),
+        ({"top_k": -1}, "-1 is less than 0"),
+        ({"seconds": 0.0}, "'seconds': 0 is outside 0.1 to 300"),
+        ({"seconds": float("nan")}, "'seconds': nan is outside"),
+        ({"temperature": -1.0}, "'temperature': -1 is outside"),
+        ({"top_p": 2.0}, "'top_p': 2 is outside"),
+        ({"timeout": 0.0}, "'timeout': 0 is outside"),
+    ],
+)
+def test_settings_are_checked(home: Path, settings: dict[str, Any], error: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        audiocraft.check(**settings)
+    assert error in str(raised.value)
+
+
+def test_an_export_must_be_whole(home: Path, export: Path) -> None:
+    (export / "compression_state_dict.bin").unlink()
+    with pytest.raises(SettingError, match=r"holds no compression_state_dict.bin; export it again"):
+        audiocraft.check(model=str(export))
+    with pytest.raises(SettingError, match="is no folder"):
+        audiocraft.check(model=str(export / "state_dict.bin"), kind="musicgen")
+
+
+def test_the_kind_goes_by_the_name() -> None:
+    assert audiocraft._kind("facebook/audiogen-medium", "auto") == "audiogen"
+    assert audiocraft._kind("facebook/musicgen-large", "auto") == "musicgen"
+    assert audiocraft._kind("debug", "audiogen") == "audiogen"
+
+
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_checkpoints_are_read_as_torch_reads_them(tmp_path: Path, dtype: str) -> None:
+    torch.manual_seed(0)
+    whole = (torch.rand(4, 6) * 3).to(getattr(torch, dtype))
+    saved = OrderedDict(
+        whole=whole, view=whole[1:3, ::2].t(), empty=whole[:0], scalar=whole[0, 0], nested=[{"a": (1, "b", None, 2.5)}]
+    )
+    torch.save({"state": saved, "parameter": torch.nn.Parameter(torch.ones(3))}, tmp_path / "a.bin")
+    read = read_checkpoint(torch, str(tmp_path / "a.bin"))
+    with (tmp_path / "a.bin").open("rb") as stream:
+        assert torch.equal(read_checkpoint(torch, stream)["parameter"], torch.ones(3))
+    expected = torch.load(tmp_path / "a.bin", weights_only=True)["state"]
+    for name in ("whole", "view", "empty", "scalar"):
+        assert read["state"][name].dtype == expected[name].dtype
+        assert torch.equal(read["state"][name], expected[name])
+    assert read["state"]["nested"] == [{"a": [1, "b", None, 2.5]}]
+
+
+def test_a_module_state_with_its_metadata_is_read(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    torch.save(network.state_dict(), tmp_path / "a.bin")
+    read = read_checkpoint(torch, tmp_path / "a.bin")
+    network.load_state_dict(read)
+    assert list(read) == list(network.state_dict())
+
+
+def archive(path: Path, pickled: bytes, storage: bytes = b"", **more: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", pickled)
+        file.writestr("archive/data/0", storage)
+        for name, content in more.items():
+            file.writestr(f"archive/{name}", content)
+    return path
+
+
+class Saver(pickle.Pickler):
+    """Writes tensors with whatever bounds a test wants."""
+
+    def persistent_id(self, thing: Any) -> Any:
+        return thing.told if isinstance(thing, Storage) else None
+
+
+class Storage:
+    def __init__(self, *told: Any) -> None:
+        self.told = told
+
+
+class Rebuilt:
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> Any:
+        return torch._utils._rebuild_tensor_v2, self.arguments
+
+
+def pickled(thing: Any) -> bytes:
+    buffer = io.BytesIO()
+    Saver(buffer).dump(thing)
+    return buffer.getvalue()
+
+
+FLOATS = Storage("storage", torch.FloatStorage, "0", "cpu", 4)
+
+
+@pytest.mark.parametrize(
+    ("thing", "error"),
+    [
+        (Rebuilt(FLOATS, 0, (5,), (1,), False, OrderedDict()), "reaches outside its storage"),
+        (Rebuilt(FLOATS, 3, (2,), (1,), False, OrderedDict()), "reaches outside its storage"),
+        (Rebuilt(FLOATS, -1, (2,), (1,), False, OrderedDict()), "whole numbers from 0"),
+        (Rebuilt(FLOATS, 0, (2,), (-1,), False, OrderedDict()), "whole numbers from 0"),
+        (Rebuilt(FLOATS, 0, (2.0,), (1,), False, OrderedDict()), "whole numbers from 0"),
+        (Rebuilt(FLOATS, 0, (2, 2), (1,), False, OrderedDict()), "shorter"),
+        (Storage("storage", torch.FloatStorage, "../../etc", "cpu", 4), "a storage that is none"),
+        (Storage("elsewhere", torch.FloatStorage, "0", "cpu", 4), "a storage that is none"),
+        (print, "this one wants builtins.print"),
+        (torch.nn.Linear, "this one wants torch.nn.modules.linear.Linear"),
+    ],
+)
+def test_a_checkpoint_with_anything_else_is_refused(tmp_path: Path, thing: Any, error: str) -> None:
+    path = archive(tmp_path / "a.bin", pickled({"a": thing}), np.zeros(4, np.float32).tobytes())
+    with pytest.raises(ValueError, match=error):
+        read_checkpoint(torch, path)
+
+
+def test_a_view_within_its_storage_is_read(tmp_path: Path) -> None:
+    numbers = np.arange(4, dtype=np.float32)
+    thing = Rebuilt(FLOATS, 1, (3,), (1,), False, OrderedDict())
+    read = read_checkpoint(torch, archive(tmp_path / "a.bin", pickled(thing), numbers.tobytes(), byteorder=b"little"))
+    assert read.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_files_that_are_no_archive_are_refused(tmp_path: Path) -> None:
+    old = tmp_path / "old.bin"
+    torch.save({"a": 1}, old, _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=r"is no archive of torch.save; save it again"):
+        read_checkpoint(torch, old)
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as file:
+        file.writestr("readme", "nothing")
+    with pytest.raises(ValueError, match=r"holds 0 entries called data.pkl"):
+        read_checkpoint(torch, tmp_path / "other.zip")
+    big = archive(tmp_path / "big.bin", pickled({}), byteorder=b"big")
+    with pytest.raises(ValueError, match="another byte order"):
+        read_checkpoint(torch, big)
+
+
+def test_the_server_answers_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = types.ModuleType("audiocraft")
+    package.__version__ = "9"  # type: ignore[attr-defined]
+    (tmp_path / "fake.py").write_text(FAKE)
+    spec = importlib.util.spec_from_file_location("audiocraft.models", tmp_path / "fake.py")
+    assert spec is not None
+    assert spec.loader is not None
+    models = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(models)
+    spacy = types.ModuleType("spacy")
+    spacy.blank = lambda language: f"blank {language}"  # type: ignore[attr-defined]
+    for name, module in (("audiocraft", package), ("audiocraft.models", models), ("spacy", spacy)):
+        monkeypatch.setitem(sys.modules, name, module)
+    words = "--kind musicgen --model debug --device cpu --seconds 0.1 --temperature 0 --top-k 9 --top-p 0 --guidance 2"
+    settings = audiocraft_server._settings(words.split())
+    assert isinstance(settings, argparse.Namespace)
+    model = audiocraft_server.load(torch, settings)
+    assert spacy.load("en_core_web_sm") == "blank en"  # type: ignore[attr-defined]
+    assert model.given == {
+        "duration": 0.1, "use_sampling": False, "temperature": 1.0, "top_k": 9, "top_p": 0.0, "cfg_coef": 2.0,
+    }  # fmt: skip
+    asked = [
+        {"id": 4, "text": "rain", "seed": 1, "folder": str(tmp_path)},
+        {"id": 5, "seed": 1, "folder": str(tmp_path)},
+        {"id": 6, "text": "fail", "seed": 1, "folder": str(tmp_path)},
+        {"id": 7, "text": "nan", "seed": 1, "folder": str(tmp_path)},
+    ]
+    answers = io.StringIO()
+    audiocraft_server.serve(torch, model, settings, [json.dumps(one) for one in asked], answers)
+    hello, rain, empty, fail, nan = map(json.loads, answers.getvalue().splitlines())
+    assert (hello["name"], hello["abilities"], hello["deterministic"]) == ("musicgen", ["synthesize"], True)
+    assert hello["version"].startswith(f"audiocraft 9, torch {torch.__version__}, ")
+    assert rain == {"id": 4, "audio": str(tmp_path / "4.wav")}
+    assert read_file(tmp_path / "4.wav").seconds == 0.1
+    assert empty["error"] == "the request has no text to make sound of"
+    assert (fail["id"], fail["error"]) == (6, "RuntimeError: no such music")
+    assert nan["error"] == "the model made samples that are not finite numbers"
+    assert "RuntimeError" in capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
