@@ -194,9 +194,10 @@ def test_texts_and_slices_come_back_as_written(folder, rows, suffix):
     ]
 
 
-def test_a_long_list_is_not_held(folder):
+def test_a_long_list_is_not_held(folder, monkeypatch):
+    monkeypatch.setattr(manifests, "STRETCH", 256)
     path = folder / "list.jsonl"
-    rows = 20_000
+    rows = 8_000
     with path.open("w") as out:
         for i in range(rows):
             row = {"audio": "sub/b.wav", "text": f"a text of some length {i}", "id": f"utterance-{i}", "room": "hall"}
@@ -212,7 +213,7 @@ def test_a_long_list_is_not_held(folder):
     assert sum(1 for _ in corpus.utterances()) == rows
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak - before < held / 3
+    assert peak - before < held / 5
 
 
 def test_a_list_is_checked_once_and_each_length_read_once(folder, monkeypatch):
@@ -224,7 +225,7 @@ def test_a_list_is_checked_once_and_each_length_read_once(folder, monkeypatch):
     assert [[u.audio.seconds for u in corpus.utterances()] for _ in range(3)] == [[0.25, 0.25]] * 3
     assert len(read_lengths) == 2
     write(path, [*ROWS, ROWS[0]])
-    with pytest.raises(DataError, match="row 3: id 'a.wav' stands in row 1"):
+    with pytest.raises(DataError, match=r"row 3: id 'a\.wav' stands in row 1"):
         corpus.utterances()
     write(path, ROWS[1:])
     assert [u.text for u in corpus.utterances()] == ['Two, "three"']
