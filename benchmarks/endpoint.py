@@ -5,7 +5,8 @@ It is asked to transcribe real telephone recordings, each sent whole. How fast, 
 the seconds from the first one asked to the last one answered. The plain client does nothing but read files, send
 them and read the answers; ours plans, retries, scores, journals and stores as well. Both have as many connections.
 Then 500 clips are timed from the start of the process until its results are written: telephone recordings, which are
-sent as they are, and wide-band ones in G.722, which are decoded and sent as WAV. ``--full`` takes three turns of each.
+sent as they are, and wide-band ones in G.722, which are decoded and sent as WAV; and 500 of which ten take 10 s when
+they are first asked, with 2 s to wait for each. ``--full`` takes three turns of each speed.
 
 The recordings are the prepared Asterisk prompts (see docs/corpora.md). Where there are fewer than requests, they come
 again.
@@ -50,11 +51,12 @@ EDGE = "-" * 20
 
 
 @contextmanager
-def endpoint(transcripts: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """The endpoint's address."""
+def endpoint(transcripts: Mapping[str, str], folder: Path, stalled: Sequence[str] = ()) -> Iterator[str]:
+    """The address of an endpoint that stalls at some recordings, given by their sha256, when it is first asked."""
     known = folder / "transcripts.json"
     known.write_text(json.dumps(transcripts))
     command = [sys.executable, SERVER, "--transcripts", known, "--delay", str(SECONDS), "--slots", str(SLOTS)]
+    command += ["--stalled", ",".join(stalled)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -92,13 +94,14 @@ async def plain(address: str, clips: Sequence[tuple[Audio, str]]) -> None:
         await asyncio.gather(*(take() for _ in range(CONNECTIONS)))
 
 
-def ours(address: str, task: str, home: Path, *more: str) -> float:
+def ours(address: str, task: str, home: Path, *more: str, settings: str = "") -> float:
     """Seconds of the whole process of `audiometry run`. Its home is new: nothing is cached."""
     home.mkdir()
     (home / "corpora").symlink_to(paths.corpora_folder())
     command = [
         sys.executable, "-m", "audiometry.benchmark.cli", "run", "--quiet", "--json", "--tasks", task, *more,
-        "--model", f"openai:model=tiny,url={address}/v1,concurrency={CONNECTIONS},key_env=none",
+        "--plugin", CLIPS,
+        "--model", f"openai:model=tiny,url={address}/v1,concurrency={CONNECTIONS},key_env=none{settings}",
     ]  # fmt: skip
     environment = os.environ | {"AUDIOMETRY_HOME": str(home)}
     start = time.perf_counter()
@@ -116,14 +119,10 @@ def per_second(told: Mapping[str, float]) -> float:
     return told["answered"] / told["seconds"]
 
 
-def known_transcripts(clips: Sequence[tuple[Audio, str]]) -> dict[str, str]:
-    """By the sha256 of what is sent: of the file's bytes, or for G.722 of the WAV file that it becomes."""
-    known = {}
-    for audio, text in clips:
-        file = Path(audio.path)
-        content = encode_wav(read(audio)) if file.suffix == ".g722" else file.read_bytes()
-        known[hashlib.sha256(content).hexdigest()] = text
-    return known
+def digest(audio: Audio) -> str:
+    """The sha256 of what is sent: of the file's bytes, or for G.722 of the WAV file that it becomes."""
+    file = Path(audio.path)
+    return hashlib.sha256(encode_wav(read(audio)) if file.suffix == ".g722" else file.read_bytes()).hexdigest()
 
 
 def taken(count: int) -> list[tuple[Audio, str]]:
@@ -131,28 +130,42 @@ def taken(count: int) -> list[tuple[Audio, str]]:
     return [(one.request.audios["input"], str(one.target)) for one in endpoint_clips(count=count).samples()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="three turns of each instead of one")
-    told = parser.parse_args()
-    clips = taken(REQUESTS)
-    wide = [(one.audio, one.text) for one in open_corpus("asterisk-en").utterances()]
-    known = known_transcripts(list(dict(clips).items()) + wide)
+def compare(known: Mapping[str, str], folder: Path, turns: int) -> tuple[float, float]:
+    """Answers a second of ours and of the plain client, in the turn where ours is the median."""
+    clips, speeds = taken(REQUESTS), []
     size = sum(Path(audio.path).stat().st_size for audio in dict(clips)) / len(dict(clips))
     print(f"{len(clips)} requests, {len(dict(clips))} recordings of {size / 1e3:.0f} kB, {CONNECTIONS} connections")
-    speeds: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory() as name, endpoint(known, Path(name)) as address:
-        for turn in range(3 if told.full else 1):
+    with endpoint(known, folder) as address:
+        for turn in range(turns):
             asyncio.run(plain(address, clips))
             peer = per_second(stats(address))
-            more = ("--plugin", str(CLIPS))
-            seconds = ours(address, f"endpoint-clips:count={len(clips)}", Path(name) / f"home-{turn}", *more)
+            seconds = ours(address, f"endpoint-clips:count={REQUESTS}", folder / f"home-{turn}")
             speeds.append((per_second(stats(address)), peer))
             print(f"  plain client {peer:.0f}/s, ours {speeds[-1][0]:.0f}/s; ours with start and end {seconds:.1f} s")
+    return sorted(speeds)[turns // 2]
+
+
+def time_whole_runs(known: Mapping[str, str], folder: Path) -> None:
+    """500 clips from the start of the process to its results, three ways."""
+    with endpoint(known, folder) as address:
         for task in ("wer-asterisk-en-telephone", "wer-asterisk-en"):
-            seconds = ours(address, task, Path(name) / f"home-{task}", "--limit", "500")
-            print(f"  500 clips of {task} from process start to results written: {seconds:.1f} s")
-    speed, peer = sorted(speeds)[len(speeds) // 2]
+            seconds = ours(address, task, folder / task, "--limit", "500")
+            print(f"500 clips of {task} from process start to results written: {seconds:.1f} s")
+    stalled = [digest(audio) for audio, _ in taken(500)[::50]]
+    with endpoint(known, folder, stalled) as address:
+        seconds = ours(address, "endpoint-clips:count=500", folder / "stalled", settings=",timeout=2")
+        print(f"500 clips, {len(stalled)} of which stall 10 s at first, with 2 s to wait: {seconds:.1f} s, all scored")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="three turns of each speed instead of one")
+    turns = 3 if parser.parse_args().full else 1
+    wide = [(one.audio, one.text) for one in open_corpus("asterisk-en").utterances()]
+    known = {digest(audio): text for audio, text in [*dict(taken(REQUESTS)).items(), *wide]}
+    with tempfile.TemporaryDirectory() as folder:
+        speed, peer = compare(known, Path(folder), turns)
+        time_whole_runs(known, Path(folder))
     print(
         f"endpoint: audiometry run {speed:.0f} requests/s ({speed / peer:.3f} of a plain aiohttp client), "
         f"the endpoint's bound {BOUND:.0f}/s, value {speed / BOUND:.3f}"

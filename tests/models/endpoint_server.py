@@ -295,8 +295,10 @@ def main() -> None:
     )
     parser.add_argument("--delay", type=float, default=0.1, help="seconds that each request takes")
     parser.add_argument("--slots", type=int, default=64, help="requests that are worked on at once")
+    parser.add_argument("--stalled", default="", help="recordings (sha256, commas between) that take 10 s at first")
     told = parser.parse_args()
     endpoint = Endpoint(json.loads(told.transcripts.read_text()), delay=told.delay, slots=told.slots, keep=False)
+    endpoint.faults = {digest: Fault("stall", seconds=10.0) for digest in told.stalled.split(",") if digest}
     asyncio.run(serve_until_closed(endpoint))
 
 
