@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from audiometry.benchmark.cache import Cache, known_digests, request_key
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.plan import Batch, Item, Plan, windows
-from audiometry.benchmark.worker import ModelFacts, Row, make_row, restored_output
+from audiometry.benchmark.rows import Row, make_row, restored_output
+from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Done", "Pending"]
 
@@ -71,7 +72,8 @@ class Pending:
 
     def batches(self) -> Iterator[Batch]:
         """Batches of samples without an answer, from the plan's windows."""
-        size = self._plan.settings.batch_size
+        chosen = self._plan.settings.batch_size
+        size = 1 if chosen == "auto" else chosen  # the worker puts them together
         for task in self._tasks:
             for window in windows(self._plan, self._model, task):
                 items = [item for item in window if not self._done.has(self._model, task, item.position)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiometry.benchmark import paths
-from audiometry.benchmark.errors import UnfinishedRunError
+from audiometry.benchmark.errors import SettingError, UnfinishedRunError
 
 if TYPE_CHECKING:
     from audiometry.benchmark.evaluate import Evaluation
@@ -49,7 +49,8 @@ def run(
         int | None, typer.Option(help="Workers a model. [default: as many as there are cores for]")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Samples a request. [default: 8]")
+        str | None,
+        typer.Option("--batch-size", "-b", metavar="N|auto", help="Samples a request, or auto. [default: 8]"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …, for every model that takes a device.")] = None,
     cpus: Annotated[float | None, typer.Option(help="CPUs and threads a worker. [default: the model's own]")] = None,
@@ -88,8 +89,9 @@ def run(
         "models": tuple(model) if model else None,
         "tasks": tuple(tasks) if tasks else None,
         "plugins": tuple(plugin) if plugin else None,
-        "limit": limit, "seed": seed, "workers": workers, "batch_size": batch_size, "device": device, "cpus": cpus,
-        "gpus": gpus, "memory": memory, "sample_timeout": sample_timeout, "max_failures": max_failures,
+        "limit": limit, "seed": seed, "workers": workers, "batch_size": _batch_size(batch_size),
+        "device": device, "cpus": cpus, "gpus": gpus, "memory": memory,
+        "sample_timeout": sample_timeout, "max_failures": max_failures,
         "resamples": resamples, "keep_audio": keep_audio, "cache": cache,
     }  # fmt: skip
     output = output_path or (Path(file["output_path"]) if "output_path" in file else None)
@@ -97,6 +99,15 @@ def run(
         return end(resume(found_run(resume_run), store=store, quiet=quiet), as_json)
     done = evaluate(merge(file, flags), output=output, store=store or file.get("store"), quiet=quiet)
     return end(done, as_json)
+
+
+def _batch_size(text: str | None) -> int | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"--batch-size {text!r} is not a whole number; give one, or auto") from None
 
 
 def found_run(run: Path) -> Path:

@@ -63,6 +63,8 @@ def _typed(key: str, value: Any, path: Path) -> Any:
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise SettingError(f"{path}: {key} must be a text or a list of texts")
         return tuple(parts)
+    if plain == "batch_size" and value == "auto":
+        return value
     wanted: tuple[type, ...] = {
         "limit": (int,), "seed": (int,), "workers": (int,), "batch_size": (int,), "resamples": (int,),
         "keep_audio": (bool,), "cache": (bool,), "output_path": (str,), "store": (str,), "device": (str,),

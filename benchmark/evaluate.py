@@ -203,7 +203,7 @@ def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tall
         facts = outcome.facts.get(index)
         told = {} if facts is None else {
             "fingerprint": facts.fingerprint, "deterministic": facts.deterministic,
-            "load_seconds": round(facts.seconds, 3),
+            "load_seconds": round(facts.seconds, 3), "utilisation": outcome.utilisation.get(index, {}),
         }  # fmt: skip
         models.append({**before, **told})
     return {

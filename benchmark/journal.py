@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.rows import Row
 from audiometry.benchmark.types import Request, Sample
-from audiometry.benchmark.worker import Row
 
 __all__ = ["Journal", "Line", "read_journal", "repair"]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class RunSettings:
     limit: int | None = None
     seed: int = 0
     workers: int | None = None
-    batch_size: int = 8
+    batch_size: int | Literal["auto"] = 8
     sample_timeout: float = 600.0
     max_failures: float = 0.05
     resamples: int = 2000
@@ -72,7 +73,7 @@ class RunSettings:
         ranges: list[tuple[str, float | None, float, float]] = [
             ("limit", self.limit, 1, float("inf")),
             ("workers", self.workers, 1, 10_000),
-            ("batch-size", self.batch_size, 1, 100_000),
+            ("batch-size", 1 if self.batch_size == "auto" else self.batch_size, 1, 100_000),
             ("sample-timeout", self.sample_timeout, 0.001, float("inf")),
             ("max-failures", self.max_failures, 0.0, 1.0),
             ("resamples", self.resamples, 100, 1_000_000),

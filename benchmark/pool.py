@@ -18,7 +18,8 @@ import ray
 
 from audiometry.benchmark.answers import Pending
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
-from audiometry.benchmark.worker import Evaluator, ModelFacts, Row, failed_row
+from audiometry.benchmark.rows import Row, failed_row
+from audiometry.benchmark.worker import Evaluator, ModelFacts, Spent
 
 __all__ = ["Actor", "Pool"]
 
@@ -69,6 +70,7 @@ class _Worker:
     actor: Any
     loading: Any
     facts: ModelFacts | None = None
+    since: float = 0.0
     flights: int = 0
     has_suspect: bool = False
 
@@ -80,6 +82,31 @@ class _Flight:
     worker: _Worker
     job: _Job
     deadline: float | None = None
+
+
+@dataclass
+class _Use:
+    """Where the workers' time went, in seconds."""
+
+    decode: float = 0.0
+    model: float = 0.0
+    score: float = 0.0
+    lifetime: float = 0.0
+    workers: int = 0
+    batch_size: int = 0
+
+    def add(self, spent: Spent) -> None:
+        self.decode += spent.decode
+        self.model += spent.model
+        self.score += spent.score
+        self.batch_size = spent.batch_size or self.batch_size
+
+    def document(self) -> dict[str, float]:
+        idle = max(0.0, self.lifetime - self.model - self.score)
+        times = {"decode": self.decode, "model": self.model, "score": self.score, "idle": idle}
+        found: dict[str, float] = {f"{name}_seconds": round(value, 3) for name, value in times.items()}
+        found["workers"] = self.workers
+        return found | ({"batch_size": self.batch_size} if self.batch_size else {})
 
 
 class Pool:
@@ -98,7 +125,7 @@ class Pool:
         facts: ModelFacts | None,
         workers: int,
         sample_timeout: float,
-        start: Callable[[], Any],
+        start: Callable[[int | None], Any],
     ) -> None:
         self.facts = facts
         self._tasks = tasks
@@ -114,6 +141,9 @@ class Pool:
         self._failed: list[tuple[Item, Row]] = []
         self._bad_loads = 0
         self._item_seconds: float | None = None
+        self._largest: int | None = None  # bound of that size, once a worker has died
+        self._wanted = 0  # the batch size that a worker looks for, if it does
+        self._use = _Use()
 
     def waits(self) -> bool:
         """Whether a batch waits for a worker. Asking may serve answers from the cache, until one is missing."""
@@ -150,8 +180,12 @@ class Pool:
                     self._hand(worker, self._parcel())
                 elif not worker.flights:
                     self._hand(worker, self._suspects.popleft())
-        while len(self._workers) < self._limit and not self._loading() and self.waits():
-            self._add()
+        if self.waits():
+            while len(self._workers) < self._limit and not self._loading():
+                self._add()
+        else:  # what an idle worker holds may be what another model waits for
+            for worker in [w for w in self._workers if w.facts is not None and not w.flights]:
+                self._drop(worker)
 
     def collect(self, ready: set[Any]) -> list[tuple[Item, Row]]:
         """Answers whose references are in `ready`; failures are turned into retries or marked rows."""
@@ -163,11 +197,11 @@ class Pool:
             if flight is None:  # its worker was just found dead, and the batch waits again
                 continue
             try:
-                rows, seconds = ray.get(ref)
+                rows, spent = ray.get(ref)
             except ray.exceptions.RayActorError as error:
                 self._lost(flight, "error", f"the worker died: {_first_line(error)}")
             else:
-                pairs += self._landed(ref, flight, rows, seconds)
+                pairs += self._landed(ref, flight, rows, spent)
         now = time.monotonic()
         for flight in [f for f in self._flights.values() if f.deadline is not None and now > f.deadline]:
             if flight in self._flights.values():
@@ -178,15 +212,18 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            ray.kill(worker.actor)
-        self._workers = []
+        for worker in list(self._workers):
+            self._drop(worker)
+
+    def utilisation(self) -> dict[str, float]:
+        """Seconds that the workers spent decoding, asking, scoring and idle, how many they were, and the batch size."""
+        return self._use.document()
 
     def _loading(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.facts is None]
 
     def _add(self) -> None:
-        actor = self._start()
+        actor = self._start(self._largest)
         self._workers.append(_Worker(actor, actor.load.remote()))
 
     def _parcel(self) -> _Job:
@@ -195,6 +232,7 @@ class Pool:
         room = 1
         if self._item_seconds is not None:
             room = min(PARCEL_ITEMS, int(PARCEL_SECONDS / max(self._item_seconds, 1e-9)))
+        room = max(room, self._wanted)
         while self._next is not None and (not batches or sum(len(b.items) for b in batches) < room):
             batches.append(self._next)
             self._next = next(self._batches, None)
@@ -207,13 +245,15 @@ class Pool:
         self._flights[ref] = _Flight(worker, job)
         self._head(worker)
 
-    def _landed(self, ref: Any, flight: _Flight, rows: list[Row], seconds: float) -> list[tuple[Item, Row]]:
+    def _landed(self, ref: Any, flight: _Flight, rows: list[Row], spent: Spent) -> list[tuple[Item, Row]]:
         del self._flights[ref]
         flight.worker.flights -= 1
         flight.worker.has_suspect = False
         self._head(flight.worker)
         items = flight.job.items
-        each = seconds / len(items)
+        self._use.add(spent)
+        self._wanted = max(self._wanted, spent.batch_size)
+        each = spent.busy / len(items)
         self._item_seconds = each if self._item_seconds is None else 0.7 * self._item_seconds + 0.3 * each
         return list(zip(items, rows, strict=True))
 
@@ -233,6 +273,8 @@ class Pool:
             if self.facts is None:
                 self._pending.learn(facts)
             worker.facts = self.facts = facts
+            worker.since = time.monotonic()
+            self._use.workers = max(self._use.workers, len(self._workers))
             self._bad_loads = 0
             return
         self._drop(worker)
@@ -250,6 +292,8 @@ class Pool:
 
     def _lost(self, flight: _Flight, status: str, reason: str) -> None:
         """Replace a worker that died or hung, and decide what becomes of the batches that it held."""
+        if self._wanted:
+            self._largest = self._wanted = max(1, self._wanted // 2)
         held = [ref for ref, other in self._flights.items() if other.worker is flight.worker]
         jobs = [self._flights.pop(ref).job for ref in held]
         self._drop(flight.worker)
@@ -265,6 +309,8 @@ class Pool:
 
     def _drop(self, worker: _Worker) -> None:
         ray.kill(worker.actor)
+        if worker.since:
+            self._use.lifetime += time.monotonic() - worker.since
         self._workers = [other for other in self._workers if other is not worker]
 
     def _mark(self, job: _Job, status: str, reason: str) -> None:

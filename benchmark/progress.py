@@ -11,7 +11,7 @@ from typing import Any
 
 from audiometry.benchmark.columns import FAILURES
 from audiometry.benchmark.plan import Item, Plan, heard_seconds
-from audiometry.benchmark.worker import Row
+from audiometry.benchmark.rows import Row
 
 __all__ = ["Progress"]
 

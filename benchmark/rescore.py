@@ -18,10 +18,10 @@ from audiometry.benchmark.journal import Journal
 from audiometry.benchmark.plan import Item, Plan, PlannedModel, RunSettings, plan_tasks
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.registry import Entry, Resources, load_plugin_file, parse_spec
+from audiometry.benchmark.rows import Row, make_row, restored_output
 from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.tally import Tally
 from audiometry.benchmark.types import Model
-from audiometry.benchmark.worker import Row, make_row, restored_output
 
 __all__ = ["rescore"]
 

@@ -22,13 +22,15 @@ from types import FrameType
 from typing import Any, Protocol
 
 from audiometry.benchmark.answers import Done, Pending
+from audiometry.benchmark.batching import LARGEST
 from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.errors import RunInterruptedError, UserError
 from audiometry.benchmark.plan import Item, Plan
 from audiometry.benchmark.registry import MODELS
+from audiometry.benchmark.rows import Row
 from audiometry.benchmark.waiter import Opening
 from audiometry.benchmark.waiting import WaitingPool
-from audiometry.benchmark.worker import ModelFacts, Row
+from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Observer", "Outcome", "run_plan"]
 
@@ -51,6 +53,7 @@ class _AnyPool(Protocol):
     def fill(self) -> None: ...
     def collect(self, ready: set[Any]) -> list[tuple[Item, Row]]: ...
     def close(self) -> None: ...
+    def utilisation(self) -> dict[str, float]: ...
 
 
 class Observer(Protocol):
@@ -72,6 +75,8 @@ class Outcome:
     facts: dict[int, ModelFacts] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     start_seconds: float = 0.0
+    utilisation: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Where each model's workers spent their time; where a model ran in several phases, added up."""
 
 
 @dataclass
@@ -140,6 +145,13 @@ def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
             pool.close()
             if pool.facts is not None:
                 run.outcome.facts[index] = pool.facts
+            _add_use(run.outcome.utilisation.setdefault(index, {}), pool.utilisation())
+
+
+def _add_use(sums: dict[str, float], more: Mapping[str, float]) -> None:
+    for name, value in more.items():
+        added = name.endswith("_seconds")
+        sums[name] = round(sums.get(name, 0.0) + value, 3) if added else max(sums.get(name, 0.0), value)
 
 
 def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
@@ -218,11 +230,11 @@ def _opening(run: _Run, index: int, *, alone: bool) -> Opening:
     )  # fmt: skip
 
 
-def _starter(run: _Run, index: int) -> Callable[[], Any]:
+def _starter(run: _Run, index: int) -> Callable[[int | None], Any]:
     plan = run.plan
     model = plan.models[index]
 
-    def start() -> Any:
+    def start(largest: int | None) -> Any:
         from audiometry.benchmark.pool import Actor
 
         options: dict[str, Any] = {"num_cpus": model.resources.cpus, "max_concurrency": 2}
@@ -239,6 +251,7 @@ def _starter(run: _Run, index: int) -> Callable[[], Any]:
             decodes=model.entry.waveforms,
             artefacts=run.artefacts if plan.settings.keep_audio else None,
             folder=str(Path.cwd()),
+            largest_batch=(largest or LARGEST) if plan.settings.batch_size == "auto" else None,
         )
 
     return start

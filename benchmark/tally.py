@@ -13,8 +13,8 @@ from audiometry.benchmark.evidence import Names
 from audiometry.benchmark.journal import Journal, Line, read_journal, repair
 from audiometry.benchmark.plan import Item, Plan
 from audiometry.benchmark.progress import Progress
+from audiometry.benchmark.rows import Row
 from audiometry.benchmark.types import Result
-from audiometry.benchmark.worker import Row
 
 __all__ = ["Tally"]
 

@@ -6,6 +6,7 @@ Started by `audiometry.benchmark.validate_subject` with one end of a pipe; both 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -19,8 +20,9 @@ from typing import Any
 
 from audiometry.benchmark.plan import Batch
 from audiometry.benchmark.registry import Spec
+from audiometry.benchmark.rows import describe
 from audiometry.benchmark.types import Answer, Output, Request, WaitingModel
-from audiometry.benchmark.worker import Evaluator, ModelFacts, describe
+from audiometry.benchmark.worker import Evaluator, ModelFacts
 
 __all__ = ["Answered", "Opening", "main"]
 
@@ -93,10 +95,14 @@ class _Together:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process and the processes it has started, in bytes, without what Python can free."""
+    """Resident memory of this process and the processes it has started, in bytes.
+
+    What Python and the C library (glibc) hold but could give back is given back first: it is no leak.
+    """
     import psutil
 
     gc.collect()
+    _trim()
     here = psutil.Process()
     total = int(here.memory_info().rss)
     for child in here.children(recursive=True):
@@ -105,6 +111,12 @@ def resident_bytes() -> int:
         except psutil.Error:  # it has ended since it was listed
             continue
     return total
+
+
+def _trim() -> None:
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 async def _load(opening: Opening) -> tuple[_Subject, ModelFacts]:

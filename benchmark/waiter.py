@@ -19,8 +19,9 @@ from typing import Any
 
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
+from audiometry.benchmark.rows import Row, describe, failed_row, make_row
 from audiometry.benchmark.types import Output, Task, WaitingModel
-from audiometry.benchmark.worker import ModelFacts, Row, checked, decode, describe, failed_row, make_row, new_digests
+from audiometry.benchmark.worker import ModelFacts, checked, decode, new_digests
 
 __all__ = ["Fault", "Loaded", "Opening", "main"]
 

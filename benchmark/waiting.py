@@ -18,8 +18,9 @@ from typing import Any
 from audiometry.benchmark.answers import Pending
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
+from audiometry.benchmark.rows import Row, failed_row
 from audiometry.benchmark.waiter import Fault, Loaded, Opening
-from audiometry.benchmark.worker import ModelFacts, Row, failed_row
+from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["WaitingPool"]
 
@@ -65,6 +66,9 @@ class WaitingPool:
         self._deaths: dict[tuple[int, int], int] = {}
         self._bad_loads = 0
         self._failed: list[tuple[Item, Row]] = []
+        self._since: float | None = None
+        self._waited = self._ran = 0.0
+        self._most = 0
 
     @property
     def done(self) -> bool:
@@ -141,7 +145,18 @@ class WaitingPool:
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._since is not None:
+            self._ran += time.monotonic() - self._since
+            self._since = None
         self._concurrency = 0
+
+    def utilisation(self) -> dict[str, float]:
+        """Seconds that answers were waited for, added up, how long the process ran, and how many were under way."""
+        seconds, ran = self._waited, self._ran
+        return {
+            "model_seconds": round(seconds, 3), "process_seconds": round(ran, 3), "concurrency": self._most,
+            "under_way": round(seconds / ran, 2) if ran else 0.0,
+        }  # fmt: skip
 
     def _waits(self) -> bool:
         if self.facts is None:
@@ -177,6 +192,7 @@ class WaitingPool:
     def _landed(self, row: Row) -> tuple[Item, Row]:
         key = (row.task, row.position)
         self._deaths.pop(key, None)
+        self._waited += row.output.get("total_seconds") or 0.0
         return self._out.pop(key), row
 
     def _loaded(self, message: Loaded) -> None:
@@ -186,6 +202,7 @@ class WaitingPool:
         if self.facts is None:
             self._pending.learn(message.facts)
         self.facts, self._concurrency, self._bad_loads = message.facts, message.concurrency, 0
+        self._since, self._most = time.monotonic(), message.concurrency
 
     def _lost(self, reason: str) -> None:
         """Decide what becomes of the samples under way at a process that died or hung; another takes its place."""

@@ -6,36 +6,24 @@ No Ray here: the same object runs inside an actor or in a test.
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import os
 import threading
 import time
-import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias
 
 from audiometry.benchmark import audio
-from audiometry.benchmark.errors import AudioError, AudiometryError
-from audiometry.benchmark.plan import Batch, Item
+from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
+from audiometry.benchmark.errors import AudioError
+from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
-from audiometry.benchmark.types import Answer, Model, Output, OutputStatus, Request, Score, Segment, Task
+from audiometry.benchmark.rows import Row, describe, make_row
+from audiometry.benchmark.types import Answer, Model, Output, Request, Task
 
-__all__ = [
-    "Evaluator",
-    "ModelFacts",
-    "Row",
-    "failed_row",
-    "make_row",
-    "output_columns",
-    "restored_output",
-    "store_artefact",
-]
-
-MAX_REASON = 2000
-"""Characters that are kept of an error's text."""
+__all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "new_digests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +37,22 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One sample answered and scored, in plain values: what travels back and is written to the journal."""
+class Spent:
+    """Seconds that a worker spent on what it was handed, by stage, and the batch size that it would take next."""
 
-    task: int
-    position: int
-    sample_id: str
-    status: str
-    output: Mapping[str, Any]
-    counts: Mapping[str, float]
-    details: Mapping[str, str] = field(default_factory=dict)
-    score_status: str = "ok"
-    cached: bool = False
-    made: float | None = None
-    """When an answer from the cache was made, in seconds since the epoch."""
-    digests: Mapping[str, str] = field(default_factory=dict)
-    """sha256 of the sound files that were not known before, by path."""
+    decode: float
+    model: float
+    score: float
+    batch_size: int = 0
 
     @property
-    def verdict(self) -> str:
-        """What became of the sample: the output's status, or else the score's."""
-        return self.status if self.status != "ok" else self.score_status
+    def busy(self) -> float:
+        """Seconds of the worker's turn; decoding goes on beside the turn before."""
+        return self.model + self.score
+
+
+_One: TypeAlias = tuple[Item, Request]
+_Ready: TypeAlias = list[_One]
 
 
 class Evaluator:
@@ -86,7 +69,9 @@ class Evaluator:
         decodes: bool = True,
         artefacts: str | None = None,
         folder: str | None = None,
+        largest_batch: int | None = None,
     ) -> None:
+        """`largest_batch` lets the worker find the batch size up to that by itself; None takes batches as they come."""
         if folder is not None and Path(folder).is_dir():
             os.chdir(folder)  # settings may hold relative paths
         os.environ["OMP_NUM_THREADS"] = str(max(threads, 1))
@@ -95,6 +80,8 @@ class Evaluator:
         self._model: Any = None
         self._tasks: dict[int, Task] = {}
         self._turn = threading.Lock()
+        self._halved = False
+        self._sizer = None if largest_batch is None else BatchSizer(resident_bytes, spare_bytes, largest_batch)
 
     def load(self) -> ModelFacts:
         """Build the model. An error is returned and not raised, so that it reaches the user in one line."""
@@ -108,25 +95,54 @@ class Evaluator:
         model: Model = self._model
         return ModelFacts(model.fingerprint, bool(model.deterministic), time.perf_counter() - start)
 
-    def evaluate(self, batches: Sequence[Batch]) -> tuple[list[Row], float]:
-        """Answer and score the items of each batch; returns their rows in order, and the seconds it took.
+    def evaluate(self, batches: Sequence[Batch]) -> tuple[list[Row], Spent]:
+        """Answer and score the items of each batch; returns their rows in order, and where the time went.
 
         Decoding for one call overlaps with the model's work on another.
         """
+        start = time.perf_counter()
         decoded = [self._decode(batch) for batch in batches]
+        decode_seconds = time.perf_counter() - start
         rows: list[Row] = []
         with self._turn:
             start = time.perf_counter()
-            for batch, (ready, outputs, digests) in zip(batches, decoded, strict=True):
-                answered = outputs | self._ask(ready)
+            answers = self._answer([ready for ready, _, _ in decoded])
+            asked = time.perf_counter()
+            for batch, answered, (_, failed, digests) in zip(batches, answers, decoded, strict=True):
+                outputs = failed | answered
                 task = self._task(batch.task)
                 for item in batch.items:
-                    row = make_row(batch.task, task, item, answered[item.position], self._artefacts)
+                    row = make_row(batch.task, task, item, outputs[item.position], self._artefacts)
                     rows.append(replace(row, digests=digests.get(item.position, {})))
-            return rows, time.perf_counter() - start
+            size = 0 if self._sizer is None else self._sizer.size
+            return rows, Spent(decode_seconds, asked - start, time.perf_counter() - asked, size)
 
-    def _decode(self, batch: Batch) -> tuple[list[tuple[Item, Request]], dict[int, Output], dict[int, dict[str, str]]]:
-        ready: list[tuple[Item, Request]] = []
+    def _answer(self, batches: list[_Ready]) -> list[dict[int, Output]]:
+        """Outputs of each batch by position; with a sizer, the batches are joined and cut anew."""
+        if self._sizer is None:
+            return [self._ask(ready) for ready in batches]
+        joined = [(number, one) for number, ready in enumerate(batches) for one in ready]
+        outputs: list[dict[int, Output]] = [{} for _ in batches]
+        while joined:
+            size = self._sizer.size
+            part, joined = joined[:size], joined[size:]
+            start = time.perf_counter()
+            # positions of different tasks may be the same: they are told apart by their place in the part
+            answered = self._ask(
+                [(replace(item, position=at), request) for at, (_, (item, request)) in enumerate(part)]
+            )
+            heard = sum(heard_seconds(item.sample) for _, (item, _) in part)
+            if not self._halved:
+                self._sizer.record(len(part), work=heard or float(len(part)), seconds=time.perf_counter() - start)
+            elif all(output.status != "error" for output in answered.values()):
+                self._sizer.failed(len(part))  # no sample is poisonous: it was the size
+            self._halved = False
+            for at, (number, (item, _)) in enumerate(part):
+                outputs[number][item.position] = answered[at]
+        return outputs
+
+    def _decode(self, batch: Batch) -> tuple[_Ready, dict[int, Output], dict[int, dict[str, str]]]:
+        ready: _Ready = []
         failed: dict[int, Output] = {}
         digests: dict[int, dict[str, str]] = {}
         for item in batch.items:
@@ -148,7 +164,7 @@ class Evaluator:
             self._tasks[index] = TASKS.create(self._task_specs[index])
         return self._tasks[index]
 
-    def _ask(self, ready: list[tuple[Item, Request]]) -> dict[int, Output]:
+    def _ask(self, ready: _Ready) -> dict[int, Output]:
         """Ask all at once; where that raises, halve, so that one poisonous sample costs only itself."""
         if not ready:
             return {}
@@ -167,6 +183,7 @@ class Evaluator:
             return {item.position: checked(answer, share) for (item, _), answer in zip(ready, answers, strict=True)}
         if len(ready) == 1:
             return {ready[0][0].position: Output(status="error", error=problem)}
+        self._halved = True
         middle = len(ready) // 2
         return self._ask(ready[:middle]) | self._ask(ready[middle:])
 
@@ -174,20 +191,6 @@ class Evaluator:
 def decode(request: Request) -> Request:
     """`request` with its audios decoded. Raises AudioError."""
     return replace(request, waveforms={role: audio.read(one) for role, one in request.audios.items()})
-
-
-def describe(error: BaseException) -> str:
-    """An error as one line, with the place it came from where it is not ours."""
-    try:
-        text = " ".join(str(error).encode(errors="replace").decode().split())[:MAX_REASON]
-    except Exception:  # a stranger's error may fail to tell itself
-        text = ""
-    text = text or type(error).__name__
-    if isinstance(error, AudiometryError):
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}"
 
 
 def new_digests(request: Request) -> dict[str, str]:
@@ -203,105 +206,6 @@ def new_digests(request: Request) -> dict[str, str]:
         except OSError as error:
             raise AudioError(f"{path}: cannot be opened: {error.strerror}") from error
     return digests
-
-
-def make_row(index: int, task: Task, item: Item, output: Output, artefacts: str | None = None) -> Row:
-    """Score one output of the task at `index` in the plan, and put it into plain values."""
-    score = score_output(task, item, output)
-    return Row(
-        task=index,
-        position=item.position,
-        sample_id=item.sample.id,
-        status=output.status,
-        output=output_columns(output, artefacts),
-        counts={name: float(value) for name, value in score.counts.items()},
-        details=dict(score.details),
-        score_status=score.status,
-    )
-
-
-def failed_row(index: int, task: Task, item: Item, status: str, error: str) -> Row:
-    """The row of a sample whose worker died, hung or never started."""
-    return make_row(index, task, item, Output(status="timeout" if status == "timeout" else "error", error=error))
-
-
-def score_output(task: Task, item: Item, output: Output) -> Score:
-    """Score one output, and check that the counts can be reduced.
-
-    Raises AudiometryError that names task and sample: a fault in scoring is not the model's failure.
-    """
-    try:
-        score = task.score(item.sample, output)
-    except Exception as error:
-        raise AudiometryError(
-            f"task {task.name!r} cannot score sample {item.sample.id!r}: {describe(error)}"
-        ) from error
-    for name, value in score.counts.items():
-        if not math.isfinite(value):
-            raise AudiometryError(f"task {task.name!r}, sample {item.sample.id!r}: count {name!r} is {value}")
-    return score
-
-
-def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
-    """What is kept of an output as evidence. Sound and embeddings go to the artefact folder, by content."""
-    columns: dict[str, Any] = {
-        "text": output.text,
-        "score": output.score,
-        "error": output.error,
-        "total_seconds": output.timings.get("total"),
-    }
-    if output.labels:
-        columns["labels"] = dict(output.labels)
-    if output.usage:
-        columns["usage"] = dict(output.usage)
-    if output.segments:
-        columns["segments"] = [[s.start, s.end, s.label, s.score] for s in output.segments]
-    if artefacts is not None and output.audio is not None:
-        columns["audio_out"] = store_artefact(artefacts, audio.encode_wav(output.audio), ".wav")
-    if artefacts is not None and output.embedding is not None:
-        import numpy as np
-
-        buffer = io.BytesIO()
-        np.save(buffer, output.embedding, allow_pickle=False)
-        columns["embedding"] = store_artefact(artefacts, buffer.getvalue(), ".npy")
-    return columns
-
-
-def restored_output(status: str, columns: Mapping[str, Any], artefacts: str) -> Output:
-    """The output whose columns these are: the inverse of `output_columns`, for scoring again.
-
-    Raises AudioError if sound that the model made is not kept any more.
-    """
-    import numpy as np
-
-    made = columns.get("audio_out")
-    embedded = columns.get("embedding")
-    seconds = columns.get("total_seconds")
-    return Output(
-        status=cast("OutputStatus", status),
-        text=columns.get("text"),
-        score=columns.get("score"),
-        error=columns.get("error"),
-        labels=columns.get("labels") or {},
-        segments=tuple(Segment(*values) for values in columns.get("segments") or ()),
-        audio=audio.read_file(Path(artefacts) / made) if made else None,
-        embedding=np.load(Path(artefacts) / embedded, allow_pickle=False) if embedded else None,
-        timings={} if seconds is None else {"total": seconds},
-        usage=columns.get("usage") or {},
-    )
-
-
-def store_artefact(folder: str, content: bytes, suffix: str) -> str:
-    """Write `content` under its sha256 below `folder`, whole or not at all; return its relative name."""
-    digest = hashlib.sha256(content).hexdigest()
-    name = f"{digest[:2]}/{digest}{suffix}"
-    path = Path(folder) / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    return name
 
 
 def _malformed(answers: Any, expected: int) -> str | None:

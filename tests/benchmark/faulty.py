@@ -159,6 +159,24 @@ def slow(*, seconds: float = 0.2) -> Faulty:
     return made
 
 
+@model("crowded", abilities={"respond"})
+def crowded(*, most: int = 1000, fault: str = "raise") -> Faulty:
+    """Echo, as quickly for many as for one; more than `most` at once are too many."""
+    made = Faulty("none", "", "")
+    made.fingerprint = f"crowded-{most}-{fault}"
+
+    def generate(requests):
+        if len(requests) > most:
+            if fault == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError("too many at once")
+        time.sleep(0.02)
+        return [Output(text=request.text) for request in requests]
+
+    made.generate = generate
+    return made
+
+
 @model("deaf", abilities={"transcribe"})
 def deaf() -> Faulty:
     """Cannot respond."""

@@ -228,3 +228,36 @@ def test_scoring_again_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert document["rescored"] == json.loads((first.folder / "run.json").read_text())["id"]
     with pytest.raises(StoreError, match="holds no run; give the folder of one"):
         rescore(tmp_path / "nothing")
+
+
+def batch_size(folder: Path) -> int:
+    (model,) = json.loads((folder / "run.json").read_text())["models"]
+    return model["utilisation"]["batch_size"]
+
+
+def test_the_batch_size_grows_while_that_makes_the_model_quicker(tmp_path: Path) -> None:
+    settings = replace(ECHO, models=("crowded",), tasks=("echo:count=600",), batch_size="auto", workers=1)
+    done = run(settings, tmp_path / "run")
+    assert (done.results[0].value, done.results[0].n, done.results[0].failed) == (0.0, 600, 0)
+    assert batch_size(done.folder) >= 32
+
+
+@pytest.mark.parametrize("fault", ["raise", "die"])
+def test_a_batch_that_is_too_large_costs_no_sample(tmp_path: Path, fault: str) -> None:
+    model = f"crowded:most=6,fault={fault}"
+    done = run(
+        replace(ECHO, models=(model,), tasks=("echo:count=120",), batch_size="auto", workers=1), tmp_path / "run"
+    )
+    assert (done.results[0].value, done.results[0].n, done.results[0].failed) == (0.0, 120, 0)
+    assert 1 <= batch_size(done.folder) <= 4
+
+
+def test_where_the_time_went_is_told(tmp_path: Path) -> None:
+    done = run(replace(ECHO, models=("slow:seconds=0.01",), workers=1), tmp_path / "run")
+    (model,) = json.loads((done.folder / "run.json").read_text())["models"]
+    used = model["utilisation"]
+    assert used["workers"] == 1
+    assert 0.2 <= used["model_seconds"] < 5
+    assert used["score_seconds"] >= 0
+    assert used["idle_seconds"] >= 0
+    assert "batch_size" not in used

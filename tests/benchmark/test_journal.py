@@ -6,8 +6,8 @@ import pytest
 
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.journal import Journal, Line, read_journal, repair
+from audiometry.benchmark.rows import Row
 from audiometry.benchmark.types import Audio, Request, Sample
-from audiometry.benchmark.worker import Row
 
 
 def lines(count: int) -> list[Line]:

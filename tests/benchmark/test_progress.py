@@ -6,7 +6,7 @@ import pytest
 
 from audiometry.benchmark import progress
 from audiometry.benchmark.plan import Item, Plan, RunSettings, make_plan
-from audiometry.benchmark.worker import Row
+from audiometry.benchmark.rows import Row
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
 
