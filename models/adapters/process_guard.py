@@ -8,6 +8,9 @@ LIFELINE is the number of an open pipe of which the starter holds the other end:
 in any way, the program is killed. MEMORY is a limit in bytes (0: none), FOLDER is removed at the end. The program has
 a process group of its own, which is killed when the program or the starter ends; on Linux its descendants that left
 the group are found as well. The guard ends as the program ended: with its exit status, or by its signal.
+
+There are two processes of it, since a starter may be ended in a way that kills its children first, as Ray ends its
+workers: the first only waits, so that the second lives to clean up.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ KILL_SECONDS = 5.0
 def main(words: Sequence[str]) -> NoReturn:
     """Run the program, wait for its end or the starter's, and leave nothing behind."""
     lifeline, memory, folder, *command = words
+    os.set_inheritable(int(lifeline), False)
+    second = os.fork()
+    if second:
+        for number in (0, 1, 2, int(lifeline)):
+            os.close(number)
+        _end_alike(os.waitpid(second, 0)[1])
     _process_control(SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -431,21 +432,28 @@ def test_no_process_survives(make: Callable[..., ProcessModel], how: str) -> Non
     assert not [child for child in mine if child.status() == psutil.STATUS_ZOMBIE]
 
 
-def test_the_program_dies_with_its_worker(program: Path, tmp_path: Path) -> None:
-    import subprocess
+ENDS = {
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+    "children first": "[os.kill(int(p), signal.SIGKILL) for p in open('/proc/thread-self/children').read().split()]; "
+    "os.kill(os.getpid(), signal.SIGKILL)",
+    "forgotten": "os._exit(0)",
+}
 
+
+@pytest.mark.parametrize("how", sorted(ENDS))
+def test_the_program_dies_with_its_worker(program: Path, how: str) -> None:
     script = (
         "import os, signal, sys\n"
         "from audiometry.benchmark.types import Request\n"
         "from audiometry.models.adapters.process import process\n"
         "model = process(command=sys.argv[1])\n"
         "print(model.generate([Request('transcribe', text='pids')])[0].text, model._program.folder, flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
+        + ENDS[how]
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, f"{sys.executable} {program}"], capture_output=True, text=True, check=False
     )
-    assert ran.returncode == -9
+    assert ran.returncode == (0 if how == "forgotten" else -9)
     numbers, _, folder = ran.stdout.strip().rpartition(" ")
     assert wait_until_gone(*json.loads(numbers))
     end = time.monotonic() + 5.0
