@@ -30,7 +30,10 @@ PREFERRED: Mapping[Ability, str] = {"transcribe": "wer-asterisk-en"}
 """The task to take for an ability where it is ready: public recordings. Else the first by name."""
 
 FURTHER_PASSES = 3
-"""Passes after the last one in the same process, from which the growth of memory is told."""
+"""Passes after the last one in the same process, at least, from which the growth of memory is told."""
+
+FURTHER_BATCHES = 8
+"""How many batches these passes have at least."""
 
 Tell = Callable[[str], None]
 
@@ -106,6 +109,7 @@ class _Pass:
     outputs: Outputs
     seconds: float
     memory: tuple[int, ...]
+    peak: int
 
 
 def validate(settings: ValidateSettings, tell: Tell = lambda _: None) -> Report:
@@ -128,7 +132,7 @@ def validate(settings: ValidateSettings, tell: Tell = lambda _: None) -> Report:
         for turn in range(2):
             last = name == "batch" and turn == 1
             tell(f"{'shuffled' if name == 'order' else 'in order'}, batch {size}, {turn + 1} of 2")
-            passes.setdefault(name, []).append(_pass(plan, ordered, size, FURTHER_PASSES if last else 0))
+            passes.setdefault(name, []).append(_pass(plan, ordered, size, _further(len(items), size) if last else 0))
             if not turn and name == "alone":
                 _check_answered(plan, passes["alone"][0].outputs)
     return _report(plan, items, passes, settings)
@@ -189,6 +193,7 @@ def _pass(plan: Plan, items: Sequence[Item], size: int, further: int) -> _Pass:
     outputs: dict[int, Output] = {}
     seconds = 0.0
     held: list[int] = []
+    peak = 0
     with Subject(model.label, opening) as subject:
         facts = subject.load()
         for batch in batches:
@@ -196,8 +201,9 @@ def _pass(plan: Plan, items: Sequence[Item], size: int, further: int) -> _Pass:
             outputs |= answered.outputs
             seconds += answered.seconds
             held.append(answered.memory)
+            peak = max(peak, answered.peak)
         held += [subject.answer(batch).memory for _ in range(further) for batch in batches]
-    return _Pass(facts, outputs, seconds, tuple(held))
+    return _Pass(facts, outputs, seconds, tuple(held), peak)
 
 
 def _check_answered(plan: Plan, outputs: Outputs) -> None:
@@ -237,12 +243,16 @@ def _report(plan: Plan, items: Sequence[Item], passes: Mapping[str, list[_Pass]]
     )
 
 
+def _further(samples: int, size: int) -> int:
+    return max(FURTHER_PASSES, math.ceil(FURTHER_BATCHES / math.ceil(samples / size)))
+
+
 def _memory(passes: Mapping[str, list[_Pass]], samples: int, size: int) -> Memory:
     """From the last process, which went on; its first pass is left out, since buffers grow to the longest sample."""
     held = passes["batch"][1].memory
     batches = math.ceil(samples / size)
-    sizes = [min(size, samples - start) for start in range(0, samples, size)] * FURTHER_PASSES
-    peak = max(memory for pair in passes.values() for one in pair for memory in one.memory)
+    sizes = [min(size, samples - start) for start in range(0, samples, size)] * _further(samples, size)
+    peak = max(one.peak for pair in passes.values() for one in pair)
     return memory_growth(held[batches - 1 :], sizes, peak)
 
 

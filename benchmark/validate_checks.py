@@ -60,7 +60,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Memory:
-    """Growth of the process in MiB per 100 samples after the first pass, with its 95 % interval; `peak` in MiB."""
+    """Growth of the process in MiB per 100 samples after the first pass, with its 95 % interval.
+
+    `peak` is the most that any pass held after a batch, in MiB.
+    """
 
     growth: float
     low: float
@@ -72,27 +75,31 @@ class Memory:
 def memory_growth(held: Sequence[int], samples: Sequence[int], peak: int) -> Memory:
     """Growth in MiB per 100 samples from `held`, bytes after each batch, and `samples`, how many each batch added.
 
-    `held` has one value more than `samples`: the first is where counting starts. The interval is Student's, over the
-    growth between one batch and the next: it is wide where memory jumps, and narrow where it grows steadily, so that
-    one jump of an allocator is no leak. With fewer than two batches there is no interval.
+    `held` has one value more than `samples`: the first is where counting starts. It is the median growth from one
+    batch to the next, with the distribution-free interval of a median (order statistics, from the binomial
+    distribution with chance 1/2: W. J. Conover, "Practical Nonparametric Statistics", 1999, section 3.2). So a leak
+    that every batch adds to is sure, and one jump or drop of an allocator is none. With fewer than six batches there is
+    no interval.
 
-    >>> found = memory_growth([0, 2**20, 2 * 2**20, 3 * 2**20], [1, 1, 1], 0)
+    >>> found = memory_growth([i * 2**20 for i in range(7)], [1] * 6, 0)
     >>> found.growth, found.low, found.verdict
     (100.0, 100.0, 'moves')
-    >>> memory_growth([0, 0, 0, 3 * 2**20], [1, 1, 1], 0).verdict
+    >>> memory_growth([0, 0, 0, 0, 0, 0, 0, 3 * 2**20], [1] * 7, 0).verdict
     'unclear'
     """
-    steps: FloatArray = np.diff(np.asarray(held, dtype=np.float64)) / 2**20
-    per_batch = float(np.mean(samples)) / 100
-    growth = float(steps.mean()) / per_batch
-    half = float("inf")
-    if len(steps) > 1:
-        from scipy.special import stdtrit
+    steps: FloatArray = np.sort(np.diff(np.asarray(held, dtype=np.float64)) / 2**20 / np.asarray(samples) * 100)
+    rank = _interval_rank(len(steps))
+    low, high = (float(steps[rank]), float(steps[-1 - rank])) if rank >= 0 else (-math.inf, math.inf)
+    verdict: Verdict = "moves" if low > GROWTH_MIB else "unclear" if high > GROWTH_MIB else "same"
+    return Memory(float(np.median(steps)), low, high, peak / 2**20, verdict)
 
-        error = float(steps.std(ddof=1)) / math.sqrt(len(steps)) / per_batch
-        half = float(stdtrit(len(steps) - 1, 0.975)) * error if error else 0.0
-    verdict: Verdict = "moves" if growth - half > GROWTH_MIB else "unclear" if growth + half > GROWTH_MIB else "same"
-    return Memory(growth, growth - half, growth + half, peak / 2**20, verdict)
+
+def _interval_rank(count: int) -> int:
+    """How many of `count` sorted values to leave out on each side for a 95 % interval of the median; -1 if too few."""
+    rank = -1
+    while 2 * _binomial_tail(count - rank - 1, count, 0.5) <= 0.05:
+        rank += 1
+    return rank
 
 
 def repeated(pairs: Iterable[tuple[Outputs, Outputs]], names: Mapping[int, str], tolerance: float) -> Check:

@@ -42,14 +42,16 @@ class Opening:
 
 @dataclass(frozen=True)
 class Answered:
-    """The reply to a batch: outputs by position, the seconds the model took, and the memory held after it in bytes.
+    """The reply to a batch: outputs by position, the seconds the model took, and resident memory after it in bytes.
 
-    `fault` says why there is none: outputs that cannot be sent, say.
+    `peak` is as the batch left it, `memory` after what could be given back was. `fault` says why there is no reply:
+    outputs that cannot be sent, say.
     """
 
     outputs: Mapping[int, Output]
     seconds: float
     memory: int
+    peak: int
     fault: str | None = None
 
 
@@ -62,7 +64,8 @@ class _Subject(Evaluator):
         answered = outputs | self._ask(ready)
         seconds = time.perf_counter() - start
         del ready
-        return Answered(answered, seconds, resident_bytes())
+        peak = resident_bytes()
+        return Answered(answered, seconds, resident_bytes(trimmed=True), peak)
 
     def wait(self, loop: asyncio.AbstractEventLoop, sample_timeout: float) -> None:
         """Ask the loaded `WaitingModel` a batch at a time, with all answers of a batch under way at once."""
@@ -94,15 +97,17 @@ class _Together:
             return Output(status="error", error=describe(error))
 
 
-def resident_bytes() -> int:
+def resident_bytes(*, trimmed: bool = False) -> int:
     """Resident memory of this process and the processes it has started, in bytes.
 
-    What Python and the C library (glibc) hold but could give back is given back first: it is no leak.
+    Where it is to be `trimmed`, what Python and the C library (glibc) hold but can give back is given back first: that
+    is no leak.
     """
     import psutil
 
-    gc.collect()
-    _trim()
+    if trimmed:
+        gc.collect()
+        _trim()
     here = psutil.Process()
     total = int(here.memory_info().rss)
     for child in here.children(recursive=True):
@@ -143,7 +148,7 @@ def _serve(pipe: Connection, loop: asyncio.AbstractEventLoop) -> None:
         try:
             pipe.send(answered)
         except Exception as error:  # a model may put into its answers what cannot travel
-            pipe.send(Answered({}, 0.0, 0, fault=f"its answers cannot be sent: {describe(error)}"))
+            pipe.send(Answered({}, 0.0, 0, 0, fault=f"its answers cannot be sent: {describe(error)}"))
     subject.close()
 
 
