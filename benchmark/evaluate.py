@@ -210,5 +210,6 @@ def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tall
         "models": models,
         "timings": tally.timings(),
         "start_seconds": round(outcome.start_seconds, 3),
+        "asked_seconds": round(outcome.asked_seconds, 3),
         "cluster": {name: value for name, value in outcome.cluster.items() if name in ("CPU", "GPU", "memory")},
     }

@@ -69,6 +69,7 @@ class _Job:
 class _Worker:
     actor: Any
     loading: Any
+    added: float
     facts: ModelFacts | None = None
     since: float = 0.0
     flights: int = 0
@@ -92,6 +93,8 @@ class _Use:
     model: float = 0.0
     score: float = 0.0
     lifetime: float = 0.0
+    start: float = 0.0
+    """From asking for the first worker until its model was loaded."""
     workers: int = 0
     batch_size: int = 0
 
@@ -103,7 +106,7 @@ class _Use:
 
     def document(self) -> dict[str, float]:
         idle = max(0.0, self.lifetime - self.model - self.score)
-        times = {"decode": self.decode, "model": self.model, "score": self.score, "idle": idle}
+        times = {"decode": self.decode, "model": self.model, "score": self.score, "idle": idle, "start": self.start}
         found: dict[str, float] = {f"{name}_seconds": round(value, 3) for name, value in times.items()}
         found["workers"] = self.workers
         return found | ({"batch_size": self.batch_size} if self.batch_size else {})
@@ -224,7 +227,7 @@ class Pool:
 
     def _add(self) -> None:
         actor = self._start(self._largest)
-        self._workers.append(_Worker(actor, actor.load.remote()))
+        self._workers.append(_Worker(actor, actor.load.remote(), time.monotonic()))
 
     def _parcel(self) -> _Job:
         """As many batches as keep a worker busy for `PARCEL_SECONDS`: quick models would else wait for messages."""
@@ -274,6 +277,7 @@ class Pool:
                 self._pending.learn(facts)
             worker.facts = self.facts = facts
             worker.since = time.monotonic()
+            self._use.start = self._use.start or worker.since - worker.added
             self._use.workers = max(self._use.workers, len(self._workers))
             self._bad_loads = 0
             return

@@ -75,6 +75,8 @@ class Outcome:
     facts: dict[int, ModelFacts] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     start_seconds: float = 0.0
+    asked_seconds: float = 0.0
+    """From the beginning until the last answer, Ray's start apart; the start of workers is in it."""
     utilisation: dict[int, dict[str, float]] = field(default_factory=dict)
     """Where each model's workers spent their time; where a model ran in several phases, added up."""
 
@@ -111,10 +113,12 @@ def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None,
     Raises RunInterruptedError on Ctrl-C or SIGTERM, once the workers have ended.
     """
     outcome = Outcome()
+    began = time.perf_counter()
     with _Stop() as stop, ExitStack() as stack:
         run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop)
         for phase in _phases(plan):
             _run_phase(run, phase)
+        outcome.asked_seconds = time.perf_counter() - began - outcome.start_seconds
     return outcome
 
 
