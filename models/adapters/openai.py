@@ -245,10 +245,7 @@ class OpenAI:
         usage = used(answer)
         self._client.used(reply, usage.get("input_tokens", 0.0) + usage.get("output_tokens", 0.0))
         if self.price_minute and "audio_seconds" not in usage:
-            try:
-                usage["audio_seconds"] = sum([await seconds_of(audio) for audio in request.audios.values()])
-            except AudioError:  # the endpoint can read what is not readable here: an answer without its cost
-                return usage
+            usage["audio_seconds"] = sum([await seconds_of(audio) for audio in request.audios.values()])
         cost = self._cost(usage)
         return usage if cost is None else usage | {"cost": cost}
 

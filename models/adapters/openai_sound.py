@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Collection
@@ -58,8 +59,9 @@ _reading = _ReadingTime()
 async def load(audio: Audio, kinds: Collection[str], *, largest: int) -> Sound:
     """`audio` for an endpoint that takes files of the formats `kinds`, at most `largest` bytes long.
 
-    A local file without span and transforms goes as it is, if it is of such a format. Anything else (a WAV file too
-    that is not mono PCM of 16 bits, or lies about its length) is decoded and goes as such a WAV file.
+    A local file without span and transforms goes as it is, if it is of such a format and can be decoded here too: a
+    damaged one is not the model's failure. Anything else (a WAV file too that is not mono PCM of 16 bits, or lies
+    about its length) is decoded and goes as such a WAV file.
 
     Raises AudioError for a file that cannot be read or decoded, or that is too large.
     """
@@ -68,6 +70,8 @@ async def load(audio: Audio, kinds: Collection[str], *, largest: int) -> Sound:
         content = await asyncio.to_thread(_content, *asked) if _reading.slow else _content(*asked)
         kind = sniff(content)
         if kind in kinds:
+            if kind != "wav":  # whose header was looked at; of the others only decoding shows whether they are whole
+                await asyncio.to_thread(read, audio)
             return Sound(content, kind)
     content = await asyncio.to_thread(lambda: encode_wav(read(audio)))
     if len(content) > largest:
@@ -79,12 +83,14 @@ async def load(audio: Audio, kinds: Collection[str], *, largest: int) -> Sound:
 
 
 def _content(path: str, largest: int) -> bytes:
-    """The bytes of a file, or nothing where it is larger than can be sent as it is."""
+    """The bytes of a file, or nothing where it is no regular file or larger than can be sent as it is."""
     start = time.perf_counter()
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (a Path and a buffer cost as much as the reading)
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(size) if size <= largest else b""
+        facts = os.stat(path)  # noqa: PTH116  (a Path and a buffer would cost as much as the reading)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest:
+            return b""
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            content = file.read(facts.st_size)
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened: {error.strerror}") from error
     _reading.note(time.perf_counter() - start)

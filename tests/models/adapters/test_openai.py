@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -279,11 +280,29 @@ def test_the_cost_is_what_the_prices_say(
     assert output.usage.get("cost") == (None if cost is None else pytest.approx(cost, rel=1e-9))
 
 
-def test_what_only_the_endpoint_can_read_is_answered_without_a_cost(ask: Ask, clips: Clips, tmp_path: Path) -> None:
-    path = tmp_path / "odd.mp3"
-    path.write_bytes(b"ID3\x04" + bytes(100))
-    (output,) = ask([replace(clips(1)[0], audios={"input": Audio(str(path))})], price_minute="1")
-    assert (output.status, output.usage.get("cost")) == ("ok", None)
+@pytest.mark.parametrize(("kind", "more"), [("flac", {}), ("ogg", {"subtype": "VORBIS"}), ("mp3", {})])
+def test_packed_sound_goes_as_it_is_if_it_is_whole(
+    ask: Ask, clips: Clips, endpoint: Any, tmp_path: Path, kind: str, more: dict[str, str]
+) -> None:
+    path, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    soundfile.write(path, np.random.default_rng(0).normal(0.0, 0.1, 16000), 8000, format=kind.upper(), **more)
+    cut.write_bytes(path.read_bytes()[: 40 if kind == "mp3" else 2000])
+    (clip,) = clips(1)
+    whole, broken = ask([replace(clip, audios={"input": Audio(str(file))}) for file in (path, cut)], price_minute="30")
+    assert (whole.status, whole.usage["cost"]) == ("ok", pytest.approx(1.0, abs=0.05))
+    assert [one["file"] for one in endpoint.seen] == [path.read_bytes()]
+    assert broken.status == "error"
+    assert str(cut) in (broken.error or "")
+    ask([replace(clip, audios={"input": Audio(str(path))})], api="chat")
+    asked = endpoint.seen[1]["messages"][0]["content"][1]["input_audio"]
+    assert asked["format"] == ("mp3" if kind == "mp3" else "wav")
+
+
+def test_a_pipe_is_not_waited_for(ask: Ask, clips: Clips, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (output,) = ask([replace(clips(1)[0], audios={"input": Audio(str(tmp_path / "pipe.wav"))})])
+    assert output.status == "error"
+    assert "pipe.wav" in (output.error or "")
 
 
 def test_large_sound_goes_and_too_large_sound_does_not(ask: Ask, clips: Clips, endpoint: Any, tmp_path: Path) -> None:
