@@ -59,13 +59,13 @@ def speech(rng: np.random.Generator, speakers: int, rates: list[float], *, cv: f
     ]  # fmt: skip
 
 
-def grouped_speech(rng: np.random.Generator, speakers: int, rates: list[float]) -> tuple[ScoreTable, list[str]]:
-    """One system on groups of `speakers` each, as `speech`; the true rate of each group is its rate."""
-    parts = [speech(rng, speakers, [rate])[0] for rate in rates]
+def grouped_speech(rng: np.random.Generator, speakers: list[int], rates: list[float]) -> tuple[ScoreTable, list[str]]:
+    """One system on groups of so many speakers, as `speech`; the true rate of each group is its rate."""
+    parts = [speech(rng, many, [rate])[0] for many, rate in zip(speakers, rates, strict=True)]
     counts = {name: np.concatenate([part.counts[name] for part in parts]) for name in ("errors", "words")}
-    cluster = np.concatenate([part.cluster + speakers * group for group, part in enumerate(parts)])
+    cluster = np.concatenate([part.cluster + sum(speakers[:group]) for group, part in enumerate(parts)])
     groups = [f"group {group}" for group, part in enumerate(parts) for _ in range(len(part))]
-    zeros = np.zeros(len(cluster), np.int64), np.zeros(speakers * len(rates), np.int64)
+    zeros = np.zeros(len(cluster), np.int64), np.zeros(sum(speakers), np.int64)
     return ScoreTable(counts, cluster, *zeros), groups
 
 

@@ -110,7 +110,7 @@ def mos(utterances: int, raters: int) -> Callable[[np.random.Generator, int], di
     return run
 
 
-def gaps(speakers: int, rates: list[float]) -> Callable[[np.random.Generator, int], dict[str, str]]:
+def gaps(speakers: list[int], rates: list[float]) -> Callable[[np.random.Generator, int], dict[str, str]]:
     """Group gaps; "uncorrected" is the percentile interval of the resampled gap, as people take it."""
     true = np.array(rates)
 
@@ -121,9 +121,9 @@ def gaps(speakers: int, rates: list[float]) -> Callable[[np.random.Generator, in
             table, groups, simulation.reduce_wer, simulation.WER, seed=seed, resamples=resamples, minimum=1
         )
         sums = np.stack([table.cluster_sums("errors"), table.cluster_sums("words")], axis=-1)
-        picked = rng.integers(0, speakers, (resamples, len(rates), speakers))
-        resampled = sums.reshape(len(rates), speakers, 2)[np.arange(len(rates))[None, :, None], picked].sum(axis=2)
-        drawn = np.ptp(resampled[..., 0] / resampled[..., 1], axis=1)
+        parts = np.split(sums, np.cumsum(speakers)[:-1])
+        resampled = np.stack([part[rng.integers(0, len(part), (resamples, len(part)))].sum(axis=1) for part in parts])
+        drawn = np.ptp(resampled[..., 0] / resampled[..., 1], axis=0)
         naive = Interval(0.0, *np.quantile(drawn, [0.025, 0.975]).tolist(), "percentile", 0)
         return {
             "gap": outcome(found.gap, np.ptp(true)),
@@ -227,13 +227,20 @@ def interval_cells() -> list[Cell]:
 
 def group_cells() -> list[Cell]:
     found = []
-    for groups, speakers in ((4, 10), (4, 30), (8, 30), (2, 30)):
+    for groups, speakers in ((4, 10), (4, 30), (8, 30), (2, 30), (6, 15)):
         for worse in (1.0, 1.5, 2.0):
             shape = "equal" if worse == 1 else f"one {worse} times worse"
             name = f"{groups} groups of {speakers} speakers, {shape}"
-            run = gaps(speakers, [0.1 * worse] + [0.1] * (groups - 1))
+            run = gaps([speakers] * groups, [0.1 * worse] + [0.1] * (groups - 1))
             quick = (groups, speakers, worse) == (4, 10, 1.0)
             found.append(Cell("Group gaps", name, run, 800, ("gap", "ratio", "variance"), quick=quick))
+    for name, rates in (
+        ("equal", [0.1] * 5),
+        ("the smallest 1.5 times worse", [0.15, 0.1, 0.1, 0.1, 0.1]),
+        ("the largest twice as bad", [0.1, 0.1, 0.1, 0.1, 0.2]),
+    ):
+        run = gaps([8, 12, 20, 40, 60], rates)
+        found.append(Cell("Group gaps", f"8, 12, 20, 40, 60 speakers, {name}", run, 800, ("gap", "ratio", "variance")))
     return found
 
 
@@ -317,28 +324,36 @@ def table(section: str, found: dict[int, dict[str, Counter[str]]]) -> str:
     return "\n".join(lines)
 
 
-def write(page: Path, text: str) -> None:
+def write(page: Path, tables: dict[str, str]) -> None:
+    """Put each section's table in the place of the one that the page has, or behind the others."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    page.write_text(before + BEGIN + "\n\n" + text + "\n\n" + END + rest.split(END)[1], encoding="utf-8")
+    printed, after = rest.split(END)
+    shown = {text.split("|")[1].strip(): text for text in printed.strip().split("\n\n") if text} | tables
+    page.write_text(before + "\n\n".join([BEGIN, *shown.values(), END]) + after, encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few cells, fewer draws, under a minute")
     parser.add_argument("--only", default="", help="cells whose name holds this")
+    parser.add_argument("--section", default="", help="cells of the table with this title")
     parser.add_argument("--repeats", type=int, help="repeats of each cell, with 400 resamples")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="page to put the tables in")
+    parser.add_argument("--write", type=Path, help="page to put the tables in, in the place of those with their titles")
     settings = parser.parse_args()
     every = cells()
-    chosen = [i for i, cell in enumerate(every) if settings.only in cell.name and (cell.quick or not settings.quick)]
+    chosen = [
+        i
+        for i, cell in enumerate(every)
+        if settings.only in cell.name and settings.section in cell.section and (cell.quick or not settings.quick)
+    ]
     start = time.perf_counter()
     found = simulate(chosen, 400 if settings.quick else settings.repeats, settings.processes)
     sections = dict.fromkeys(every[index].section for index in chosen)
-    text = "\n\n".join(table(section, found) for section in sections)
-    print(text, end="\n\n")
+    tables = {section: table(section, found) for section in sections}
+    print("\n\n".join(tables.values()), end="\n\n")
     if settings.write:
-        write(settings.write, text)
+        write(settings.write, tables)
     judged = [
         inside(every[index], found[index][column])
         for index in chosen
