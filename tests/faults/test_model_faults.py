@@ -1,0 +1,93 @@
+"""Models that break at one sample in every way we know: that sample is named with its reason, nothing else is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from audiometry.benchmark.evaluate import Evaluation, evaluate
+from audiometry.benchmark.plan import RunSettings
+
+PLUGIN = str(Path(__file__).with_name("breaking.py"))
+
+HARMLESS = ("noise", "tuple")
+MISSPELT = "surrogate"
+"""Half a character: an answer, and a wrong one."""
+
+NOT_FINITE = "that is not a finite number"
+TOLD: dict[str, tuple[str, str]] = {
+    "raise": ("error", "RuntimeError: a poisonous sample (breaking.py:"),
+    "mute": ("error", "MuteError"),
+    "loaded": ("error", "LoadedError: this and that"),
+    "sysexit": ("error", "SystemExit: the model had enough"),
+    "interrupt": ("error", "KeyboardInterrupt"),
+    "strange": ("error", "StrangeError: not an Exception"),
+    "recursion": ("error", "RecursionError: maximum recursion depth exceeded"),
+    "memory": ("error", "MemoryError"),
+    "few": ("error", "the model returned 0 outputs for 1 requests"),
+    "many": ("error", "the model returned 2 outputs for 1 requests"),
+    "nothing": ("error", "the model returned NoneType and not a list of outputs"),
+    "generator": ("error", "the model returned generator and not a list of outputs"),
+    "number": ("error", "the model returned int and not a list of outputs"),
+    "texts": ("error", "the model returned str in place of an Output"),
+    "gap": ("error", "the model returned NoneType in place of an Output"),
+    "nan": ("error", NOT_FINITE),
+    "nan-label": ("error", NOT_FINITE),
+    "nan-time": ("error", NOT_FINITE),
+    "nan-usage": ("error", NOT_FINITE),
+    "nan-segment": ("error", NOT_FINITE),
+    "none-text": ("empty", ""),
+}
+DEADLY: dict[str, tuple[str, str]] = {
+    "segfault": ("error", "the worker died"),
+    "exit": ("error", "the worker died"),
+    "hang": ("timeout", "no answer within 2 s"),
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_here", "home")]
+
+
+def run(faults: dict[str, tuple[str, str]], folder: Path, *, model: str = "breaking", **more: Any) -> Evaluation:
+    """Ask for words of which every third breaks the model in another way."""
+    settings = RunSettings(
+        models=(model,), tasks=(f"perils:ways={'+'.join(faults)}",), plugins=(PLUGIN,), resamples=100, max_failures=1.0,
+    )  # fmt: skip
+    return evaluate(replace(settings, **more), output=folder, quiet=True)
+
+
+def check(done: Evaluation, faults: dict[str, tuple[str, str]]) -> None:
+    """Every sample was answered and counted once; only what breaks is marked, with its reason, and scores wrong."""
+    outputs = pd.read_parquet(done.folder / "outputs.parquet").set_index("sample_id")
+    scores = pd.read_parquet(done.folder / "scores.parquet").set_index("sample_id")
+    asked = {f"{place}{way}" for way in faults for place in ("before ", "", "after ")}
+    assert outputs.index.is_unique
+    assert set(outputs.index) == set(scores.index) == asked
+    mates = outputs.drop(list(faults))
+    assert set(mates["status"]) == {"ok"}
+    assert list(mates["text"]) == list(mates.index)
+    told = {way: (outputs["status"][way], outputs["error"].fillna("")[way]) for way in faults}
+    assert {way: status for way, (status, _) in told.items()} == {way: status for way, (status, _) in faults.items()}
+    assert {way: reason for way, (_, reason) in told.items() if faults[way][1] not in reason} == {}
+    broken = {way for way, (status, _) in faults.items() if status != "ok" or way == MISSPELT}
+    assert set(scores.index[scores["count.wrong"] == 1.0]) == broken
+    (overall,) = done.results
+    failed = sum(status in ("error", "timeout") for status, _ in faults.values())
+    assert (done.status, overall.n, overall.failed, overall.empty) == (
+        "complete", len(asked), failed, sum(status == "empty" for status, _ in faults.values()),
+    )  # fmt: skip
+    assert overall.value == pytest.approx(len(broken) / len(asked), abs=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_what_a_model_raises_or_returns_costs_one_sample(tmp_path: Path, batch_size: int) -> None:
+    faults = TOLD | dict.fromkeys((*HARMLESS, MISSPELT), ("ok", ""))
+    check(run(faults, tmp_path / "run", batch_size=batch_size), faults)
+
+
+def test_what_takes_the_worker_along_costs_one_sample(tmp_path: Path) -> None:
+    done = run(DEADLY, tmp_path / "run", model="breaking:seconds=0.1", batch_size=3, sample_timeout=2.0)
+    check(done, DEADLY)
