@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,21 @@ from audiometry.benchmark.plan import Batch, Item, Plan, windows
 from audiometry.benchmark.rows import Row, make_row, restored_output
 from audiometry.benchmark.worker import ModelFacts
 
-__all__ = ["Done", "Pending"]
+__all__ = ["Done", "Memory", "Pending"]
 
 Emit = Callable[[list[tuple[Item, Row]]], None]
+
+
+class Memory(Protocol):
+    """What a pool tells of its model and of fresh answers."""
+
+    def learn(self, facts: ModelFacts) -> None:
+        """Take the model's fingerprint; must come before the first batch is asked for."""
+        ...
+
+    def keep(self, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Put fresh answers into the cache."""
+        ...
 
 
 class Done:
@@ -121,8 +133,8 @@ class Pending:
             output = restored_output(answer["status"], answer["output"], self._artefacts)
         except (AudioError, OSError):  # sound that was pruned: it is asked for again
             return None
-        row = make_row(index, self._plan.tasks[index].task, item, output)
-        return replace(row, output=answer["output"], cached=True, made=answer.get("made"))
+        row = make_row(index, self._plan.tasks[index].task, item, output, self._artefacts, answer["output"])
+        return replace(row, cached=True, made=answer.get("made"))
 
     def _cacheable(self, task: int) -> bool:
         return not self._plan.tasks[task].task.exclusive

@@ -22,11 +22,15 @@ ABSENT = -1
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What results are of: the run's fingerprint, the model's label, and whether it is a control."""
+    """What results are of: the run's fingerprint, the model's label, whether it is a control, and who judged.
+
+    `judges` maps each judge's name to its fingerprint.
+    """
 
     run: str
     model: str
     control: bool = False
+    judges: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Numbers:
@@ -192,9 +196,14 @@ def _base(subject: Subject, task: Task, name: str, statuses: Mapping[str, int]) 
     return Result(
         run=subject.run, model=subject.model, control=subject.control, task=task.name, task_version=task.version,
         metric="", slice=name, value=None, low=None, high=None, n=sum(statuses.values()),
-        failed=sum(statuses.get(status, 0) for status in FAILURES), judges=task.judges,
+        failed=sum(statuses.get(status, 0) for status in FAILURES), judges=_judges(subject, task),
         empty=statuses.get("empty", 0), refused=statuses.get("refused", 0), unparsed=statuses.get("unparsed", 0),
     )  # fmt: skip
+
+
+def _judges(subject: Subject, task: Task) -> tuple[str, ...]:
+    """Who judged, each with its fingerprint: another judge, or other weights, give other numbers."""
+    return tuple(f"{name} {subject.judges[name]}" if name in subject.judges else name for name in task.judges)
 
 
 def _result(base: Result, task: Task, found: Mapping[str, Interval], index: int, notes: Sequence[str]) -> Result:

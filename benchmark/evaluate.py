@@ -136,7 +136,7 @@ def finish(
     from audiometry.benchmark.store import Store
 
     document["fingerprint"] = fingerprint = _fingerprint(plan, document)
-    results = tally.results(fingerprint)
+    results = tally.results(fingerprint, document.get("judges") or {})
     problems = tally.problems()
     document["status"] = "partial" if interrupted else ("too many failures" if problems else "complete")
     document["finished"] = None if interrupted else datetime.now(UTC).isoformat(timespec="seconds")
@@ -163,13 +163,15 @@ def _check_same_models(plan: Plan, document: Mapping[str, Any], facts: Mapping[i
 
 def _fingerprint(plan: Plan, document: Mapping[str, Any]) -> str:
     """A hash of what was measured on what: equal for a run that repeats this one."""
-    text = {
+    text: dict[str, Any] = {
         "models": [[model["name"], model["fingerprint"]] for model in document["models"]],
         "tasks": [task.digest for task in plan.tasks],
         "seed": plan.settings.seed,
         "limit": plan.settings.limit,
         "resamples": plan.settings.resamples,
     }
+    if document.get("judges"):
+        text["judges"] = document["judges"]
     return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
 
 
@@ -208,6 +210,7 @@ def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tall
         models.append({**before, **told})
     return {
         "models": models,
+        "judges": {name: facts.fingerprint for name, facts in sorted(outcome.judges.items())},
         "timings": tally.timings(),
         "start_seconds": round(outcome.start_seconds, 3),
         "asked_seconds": round(outcome.asked_seconds, 3),

@@ -33,15 +33,16 @@ TEXTS = (
     "labels",
     "segments",
     "usage",
+    "judged",
     "audio_out",
     "embedding",
     "audio",
 )
 NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
-KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "usage", "audio_out", "embedding")
+KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "usage", "judged", "audio_out", "embedding")
 """What is kept of an output, by `worker.output_columns`."""
 
-STRUCTURED = ("labels", "segments", "usage")
+STRUCTURED = ("labels", "segments", "usage", "judged")
 """What of it is kept as JSON."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -23,6 +23,7 @@ from audiometry.benchmark.registry import (
     Resources,
     Spec,
     load_plugin_file,
+    parse_spec,
     parse_specs,
     takes,
 )
@@ -138,10 +139,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Items of one task for one model, asked together."""
+    """Items of one task for one model, asked together. A judge's items are requests about answers, and not scored."""
 
     task: int
     items: tuple[Item, ...]
+    judge: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class Plan:
     models: tuple[PlannedModel, ...]
     tasks: tuple[PlannedTask, ...]
     pairs: tuple[tuple[int, int], ...] = field(default=())
+    judges: Mapping[str, PlannedModel] = field(default_factory=dict)
+    """The models that judge, as the tasks name them."""
 
 
 def make_plan(settings: RunSettings) -> Plan:
@@ -181,7 +185,8 @@ def make_plan(settings: RunSettings) -> Plan:
             if model.entry.given == "other target" and planned.size < 2:
                 raise SettingError(f"model {model.label!r} needs at least two samples; raise --limit")
             pairs.append((m, t))
-    return Plan(settings=settings, models=models, tasks=tasks, pairs=tuple(pairs))
+    judges = {name: _plan_model(parse_spec(name), settings) for task in tasks for name in task.task.judges}
+    return Plan(settings=settings, models=models, tasks=tasks, pairs=tuple(pairs), judges=judges)
 
 
 def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:

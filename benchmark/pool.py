@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 
-from audiometry.benchmark.answers import Pending
+from audiometry.benchmark.answers import Memory
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
 from audiometry.benchmark.rows import Row, failed_row
 from audiometry.benchmark.worker import Evaluator, ModelFacts, Spent
@@ -62,7 +62,7 @@ class _Job:
             return []
         middle = len(batch.items) // 2
         parts = (batch.items[:middle], batch.items[middle:])
-        return [_Job((Batch(batch.task, part),), suspect=True) for part in parts]
+        return [_Job((replace(batch, items=part),), suspect=True) for part in parts]
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Pool:
     def __init__(
         self,
         tasks: Sequence[PlannedTask],
-        pending: Pending,
+        pending: Memory,
         batches: Iterator[Batch],
         *,
         first: Batch | None,
@@ -184,7 +184,9 @@ class Pool:
                 elif not worker.flights:
                     self._hand(worker, self._suspects.popleft())
         if self.waits():
-            while len(self._workers) < self._limit and not self._loading():
+            loading = len(self._loading())
+            room = min(self._limit - len(self._workers), max(1, len(self._workers) - loading) - loading)
+            for _ in range(room):  # one first, in case it cannot load; then as many as have loaded
                 self._add()
         else:  # what an idle worker holds may be what another model waits for
             for worker in [w for w in self._workers if w.facts is not None and not w.flights]:
@@ -319,7 +321,7 @@ class Pool:
 
     def _mark(self, job: _Job, status: str, reason: str) -> None:
         for batch in job.batches:
-            task = self._tasks[batch.task].task
+            task = None if batch.judge else self._tasks[batch.task].task
             self._failed += [(item, failed_row(batch.task, task, item, status, reason)) for item in batch.items]
 
 

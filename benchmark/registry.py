@@ -16,6 +16,7 @@ arguments are the settings that users may give; their annotations (`int`, `float
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -306,7 +307,8 @@ def load_plugin_file(path: str | Path) -> None:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise UserError(f"plug-in file {str(path)!r} does not exist; give the path of a .py file")
-    name = f"audiometry_plugin_{file.stem}_{abs(hash(str(file))):x}"
+    # by content: on every machine and in every process the same, so that objects of its classes can travel
+    name = f"audiometry_plugin_{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from audiometry.benchmark.journal import Journal
 from audiometry.benchmark.plan import Item, Plan, PlannedModel, RunSettings, plan_tasks
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.registry import Entry, Resources, load_plugin_file, parse_spec
-from audiometry.benchmark.rows import Row, make_row, restored_output
+from audiometry.benchmark.rows import Row, judged_row, make_row, restored_output
 from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.tally import Tally
-from audiometry.benchmark.types import Model
+from audiometry.benchmark.types import Model, Task
 
 __all__ = ["rescore"]
 
@@ -47,6 +48,7 @@ def rescore(path: Path, *, output: Path | None = None, store: str | None = None,
     document: dict[str, Any] = {
         "id": run_id, "created": now.isoformat(timespec="seconds"), "finished": None, "status": "running",
         "command": sys.argv, "rescored": before["id"], **plan_document(plan), "models": before["models"],
+        "judges": before.get("judges") or {},
         "start_seconds": 0.0, "cluster": {}, "versions": versions(), "hardware": hardware(),
     }  # fmt: skip
     folder.write_json(RUN, document)
@@ -60,6 +62,20 @@ def rescore(path: Path, *, output: Path | None = None, store: str | None = None,
     if tally.count == 0:
         raise UserError(f"no answer of the run in {path} belongs to a sample of its tasks today; run the models again")
     return finish(plan, folder, document | {"timings": tally.timings()}, tally, url, interrupted=False)
+
+
+def _judged(task: Task, item: Item, row: Row, answers: Mapping[str, Mapping[str, Any]]) -> Row:
+    """The row scored by what its judges said then.
+
+    Raises UserError if today's task asks another judge.
+    """
+    missing = sorted(row.judge.keys() - answers.keys())
+    if missing:
+        raise UserError(
+            f"task {task.name!r} has sample {item.sample.id!r} judged by {missing[0]!r} today, which did not judge it "
+            "in that run; run the models again (their own answers are in the cache)"
+        )
+    return judged_row(task, item, row, {name: answers[name] for name in row.judge})
 
 
 def _plan(before: dict[str, Any]) -> Plan:
@@ -96,7 +112,9 @@ def _score(plan: Plan, path: Path, tally: Tally) -> None:
             continue
         item = Item(*samples[task][answer["sample_id"]])
         output = restored_output(answer["status"], answer["output"], artefacts)
-        row = make_row(task, plan.tasks[task].task, item, output, artefacts)
+        row = make_row(task, plan.tasks[task].task, item, output, artefacts, answer["output"])
+        if row.judge:
+            row = _judged(plan.tasks[task].task, item, row, answer["output"].get("judged") or {})
         pairs.setdefault(models[answer["model"]], []).append((item, row))
     for model, found in sorted(pairs.items()):
         tally.answered(model, found)

@@ -6,26 +6,21 @@ Models that compute here run on Ray's workers; models that work elsewhere are wa
 from __future__ import annotations
 
 import functools
-import logging
-import os
-import signal
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from audiometry.benchmark.answers import Done, Pending
 from audiometry.benchmark.batching import LARGEST
 from audiometry.benchmark.cache import Cache
-from audiometry.benchmark.errors import RunInterruptedError, UserError
-from audiometry.benchmark.plan import Item, Plan
+from audiometry.benchmark.cluster import Stop, check_room, default_workers, plugins_on_workers, ray_cluster
+from audiometry.benchmark.judging import BACKLOG, JudgeQueue, Judging
+from audiometry.benchmark.plan import Item, Plan, PlannedModel
 from audiometry.benchmark.registry import MODELS
 from audiometry.benchmark.rows import Row
 from audiometry.benchmark.waiter import Opening
@@ -73,6 +68,7 @@ class Outcome:
     """What is known once the plan has run, beside the answers that the observer took."""
 
     facts: dict[int, ModelFacts] = field(default_factory=dict)
+    judges: dict[str, ModelFacts] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
     start_seconds: float = 0.0
     asked_seconds: float = 0.0
@@ -92,13 +88,37 @@ class _Run:
     artefacts: str
     outcome: Outcome
     stack: ExitStack
-    stop: _Stop
+    stop: Stop
+    judging: Judging
+
+    def _first_files(self) -> list[str]:
+        """A sound file of each task: where these are seen, the others are too."""
+        firsts = [next(planned.samples())[1].request.audios for planned in self.plan.tasks]
+        return [audio.path for audios in firsts for audio in list(audios.values())[:1]]
+
+    @property
+    def kept(self) -> str | None:
+        """Where workers put sound that models make; judges hear it there."""
+        return self.artefacts if self.plan.settings.keep_audio or self.plan.judges else None
+
+    def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Pass on what is scored, and have the rest judged."""
+        final = self.judging.take(model, pairs)
+        if final:
+            self.observer.answered(model, final)
+
+    def judged(self, pairs: Sequence[tuple[Item, Row]]) -> None:
+        """Pass on the samples that judges' answers complete."""
+        for model, final in self.judging.collect(pairs).items():
+            self.observer.answered(model, final)
 
     def cluster(self) -> Mapping[str, Any]:
         """The resources of Ray's cluster; Ray is started, or joined, when first asked."""
         if not self.outcome.cluster:
             began = time.perf_counter()
-            self.outcome.cluster = self.stack.enter_context(_ray())
+            self.outcome.cluster = self.stack.enter_context(
+                ray_cluster(self.plan.settings.plugins, self._first_files())
+            )
             self.stack.enter_context(self.stop)  # Ray has set a handler of its own as it started
             self.outcome.start_seconds = time.perf_counter() - began
         return self.outcome.cluster
@@ -112,10 +132,11 @@ def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None,
 
     Raises RunInterruptedError on Ctrl-C or SIGTERM, once the workers have ended.
     """
+    Path(artefacts).mkdir(parents=True, exist_ok=True)
     outcome = Outcome()
     began = time.perf_counter()
-    with _Stop() as stop, ExitStack() as stack:
-        run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop)
+    with Stop() as stop, ExitStack() as stack:
+        run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop, Judging(plan, cache, artefacts))
         for phase in _phases(plan):
             _run_phase(run, phase)
         outcome.asked_seconds = time.perf_counter() - began - outcome.start_seconds
@@ -137,19 +158,24 @@ def _phases(plan: Plan) -> Iterator[dict[int, list[int]]]:
 
 def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
     pools: dict[int, _AnyPool] = {}
+    judges: dict[str, _AnyPool] = {}
     try:
         for index, tasks in phase.items():
             run.stop.check()
             pool = _make_pool(run, index, tasks)
             if pool is not None:
                 pools[index] = pool
-        _drive(pools, run)
+        _drive(pools, judges, run)
     finally:
         for index, pool in pools.items():
             pool.close()
             if pool.facts is not None:
                 run.outcome.facts[index] = pool.facts
             _add_use(run.outcome.utilisation.setdefault(index, {}), pool.utilisation())
+        for name, pool in judges.items():
+            pool.close()
+            if pool.facts is not None:
+                run.outcome.judges[name] = pool.facts
 
 
 def _add_use(sums: dict[str, float], more: Mapping[str, float]) -> None:
@@ -164,7 +190,7 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
     model = plan.models[index]
     if all(run.done.count(index, t) == plan.tasks[t].size for t in tasks):
         return None
-    emit = functools.partial(run.observer.answered, index)
+    emit = functools.partial(run.answered, index)
     pending = Pending(plan, index, tasks, done=run.done, cache=run.cache, artefacts=run.artefacts, emit=emit)
     fingerprint = MODELS.fingerprint(model.spec)
     facts = None
@@ -179,34 +205,81 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
             return None
     exclusive = any(plan.tasks[t].task.exclusive for t in tasks)
     if model.entry.waits:
-        opening = _opening(run, index, alone=exclusive)
+        opening = _opening(run, model, alone=exclusive)
         return WaitingPool(plan.tasks, pending, batches, first=first, facts=facts, opening=opening)
     from audiometry.benchmark.pool import Pool
 
     cluster = run.cluster()
-    _check_room(model.label, model.resources.cpus, model.resources.gpus, cluster)
-    workers = plan.settings.workers or _default_workers(model.resources.cpus, cluster, model.entry.control)
+    check_room(model.label, model.resources.cpus, model.resources.gpus, cluster)
+    judged = sum(judge.resources.cpus for t in tasks for judge in _judges(plan, t) if not judge.entry.waits)
+    workers = plan.settings.workers or default_workers(model, cluster, judged)
     return Pool(
         plan.tasks, pending, batches, first=first, facts=facts, workers=1 if exclusive else workers,
-        sample_timeout=plan.settings.sample_timeout, start=_starter(run, index),
+        sample_timeout=plan.settings.sample_timeout, start=_starter(run, model),
     )  # fmt: skip
 
 
-def _drive(pools: Mapping[int, _AnyPool], run: _Run) -> None:
+def _judges(plan: Plan, task: int) -> list[PlannedModel]:
+    return [plan.judges[name] for name in plan.tasks[task].task.judges]
+
+
+def _drive(pools: Mapping[int, _AnyPool], judges: dict[str, _AnyPool], run: _Run) -> None:
     open_pools = dict(pools)
-    while open_pools:
-        for pool in open_pools.values():
-            pool.fill()
-        ready = _ready(open_pools.values())
+    while open_pools or run.judging.open:
+        _judge(judges, run)
+        if run.judging.open < BACKLOG:  # or the judges could not keep up, and answers would pile up
+            for pool in open_pools.values():
+                pool.fill()
+        ready = _ready([*open_pools.values(), *judges.values()])
         for index, pool in list(open_pools.items()):
             pairs = pool.collect(ready)
             if pairs:
-                run.observer.answered(index, pairs)
+                run.answered(index, pairs)
             if pool.done:
                 pool.close()
                 del open_pools[index]
+        for pool in judges.values():
+            run.judged(pool.collect(ready))
         run.observer.tick()
         run.stop.check()
+
+
+def _judge(judges: dict[str, _AnyPool], run: _Run) -> None:
+    """Hand judges what waits for them, and start those whose answers are not all in the cache."""
+    for name, queue in run.judging.queues.items():
+        if name in judges:
+            judges[name].fill()
+        elif queue and (pool := _make_judge(run, name, queue)) is not None:
+            judges[name] = pool
+            pool.fill()
+        run.judged(queue.served())
+
+
+def _make_judge(run: _Run, name: str, queue: JudgeQueue) -> _AnyPool | None:
+    model, tasks = run.plan.judges[name], run.plan.tasks
+    fingerprint = MODELS.fingerprint(model.spec)
+    facts = first = None
+    if fingerprint is not None:
+        run.outcome.judges[name] = facts = ModelFacts(fingerprint, model.entry.deterministic)
+        queue.learn(facts)
+        first = next(queue, None)
+        if first is None:
+            return None
+    if model.entry.waits:
+        opening = _opening(run, model, alone=False)
+        return WaitingPool(tasks, queue, queue, first=first, facts=facts, opening=opening, judging=True)
+    from audiometry.benchmark.pool import Pool
+
+    cluster = run.cluster()
+    check_room(name, model.resources.cpus, model.resources.gpus, cluster)
+    busiest = max((asked.resources.cpus for asked in run.plan.models), default=0.0)
+    room = busiest + model.resources.cpus <= cluster.get("CPU", 1)
+    if not room:  # it would wait for ever for those whose answers it judges
+        model = replace(model, resources=replace(model.resources, cpus=0.0))
+    return Pool(
+        tasks, queue, queue, first=first, facts=facts, workers=1, sample_timeout=run.plan.settings.sample_timeout,
+        start=_starter(run, model),
+    )  # fmt: skip
 
 
 def _ready(pools: Iterable[_AnyPool]) -> set[Any]:
@@ -226,17 +299,16 @@ def _ready(pools: Iterable[_AnyPool]) -> set[Any]:
     return set(ready)
 
 
-def _opening(run: _Run, index: int, *, alone: bool) -> Opening:
-    settings, model = run.plan.settings, run.plan.models[index]
+def _opening(run: _Run, model: PlannedModel, *, alone: bool) -> Opening:
+    settings = run.plan.settings
     return Opening(
         model.spec, tuple(task.spec for task in run.plan.tasks), settings.plugins, decodes=model.entry.waveforms,
-        artefacts=run.artefacts if settings.keep_audio else None, sample_timeout=settings.sample_timeout, alone=alone,
+        artefacts=run.kept, sample_timeout=settings.sample_timeout, alone=alone,
     )  # fmt: skip
 
 
-def _starter(run: _Run, index: int) -> Callable[[int | None], Any]:
+def _starter(run: _Run, model: PlannedModel) -> Callable[[int | None], Any]:
     plan = run.plan
-    model = plan.models[index]
 
     def start(largest: int | None) -> Any:
         from audiometry.benchmark.pool import Actor
@@ -250,88 +322,12 @@ def _starter(run: _Run, index: int) -> Callable[[int | None], Any]:
             model.spec,
             model.entry.given,
             [task.spec for task in plan.tasks],
-            plugins=plan.settings.plugins,
+            plugins=plugins_on_workers(plan.settings.plugins),
             threads=max(1, round(model.resources.cpus)),
             decodes=model.entry.waveforms,
-            artefacts=run.artefacts if plan.settings.keep_audio else None,
+            artefacts=run.kept,
             folder=str(Path.cwd()),
             largest_batch=(largest or LARGEST) if plan.settings.batch_size == "auto" else None,
         )
 
     return start
-
-
-def _default_workers(cpus: float, cluster: Mapping[str, Any], control: bool) -> int:
-    """As many as fit in the cluster; a control answers at once and needs one."""
-    if control or cpus <= 0:
-        return 1
-    return max(1, int(cluster.get("CPU", 1) // cpus))
-
-
-def _check_room(label: str, cpus: float, gpus: float, cluster: Mapping[str, Any]) -> None:
-    for name, wanted in (("CPU", cpus), ("GPU", gpus)):
-        there = float(cluster.get(name, 0.0))
-        if wanted > there:
-            raise UserError(
-                f"a worker of model {label!r} needs {wanted:g} {name}s and the cluster has {there:g}; "
-                f"lower --{name.lower()}s or join a larger cluster with RAY_ADDRESS"
-            )
-
-
-@contextmanager
-def _ray() -> Iterator[Mapping[str, Any]]:
-    """Start Ray here, or join the cluster at RAY_ADDRESS; yields the cluster's resources."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    owned = not ray.is_initialized()
-    with tempfile.TemporaryDirectory(prefix="audiometry-empty-") as empty:
-        if owned:
-            logging.getLogger("ray").setLevel(logging.ERROR)  # it explains its own settings at length
-            address = os.environ.get("RAY_ADDRESS")
-            ray.init(
-                address=address,
-                # An empty folder: otherwise workers would import a bare `models` or `tasks` from the current one.
-                runtime_env={"working_dir": empty},
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                include_dashboard=None if address else False,
-                configure_logging=False,
-            )
-        try:
-            resources: Mapping[str, Any] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # not annotated
-            yield resources
-        finally:
-            if owned:
-                ray.shutdown()
-
-
-class _Stop:
-    """Takes Ctrl-C and SIGTERM and remembers them; `check` raises. A second one is not waited for.
-
-    Raising from the handler itself would be quicker, but Ray's compiled code cannot pass such an error on.
-    """
-
-    def __init__(self) -> None:
-        self._signal: signal.Signals | None = None
-        self._before: list[dict[int, Any]] = []
-
-    def check(self) -> None:
-        """Raise RunInterruptedError if a signal has come."""
-        if self._signal is not None:
-            raise RunInterruptedError(f"stopped by {self._signal.name}")
-
-    def __enter__(self) -> _Stop:
-        if threading.current_thread() is threading.main_thread():
-            self._before.append({n: signal.signal(n, self._take) for n in (signal.SIGINT, signal.SIGTERM)})
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before:
-            for number, handler in self._before.pop().items():
-                signal.signal(number, handler)
-
-    def _take(self, number: int, _: FrameType | None) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt
-        self._signal = signal.Signals(number)

@@ -70,15 +70,15 @@ class Tally:
         """How many samples were answered."""
         return sum(map(len, self.columns.values()))
 
-    def results(self, fingerprint: str) -> list[Result]:
-        """Results of every (model, task) that has answers."""
+    def results(self, fingerprint: str, judges: Mapping[str, str]) -> list[Result]:
+        """Results of every (model, task) that has answers. `judges` are the fingerprints of the models that judged."""
         results = []
         for m, t in self.plan.pairs:
             columns = self.columns.get((m, t))
             if columns is None:
                 continue
             model = self.plan.models[m]
-            subject = Subject(fingerprint, model.label, model.entry.control)
+            subject = Subject(fingerprint, model.label, model.entry.control, judges)
             results += reduce_columns(
                 subject, self.plan.tasks[t].task, columns, seed=self.plan.settings.seed,
                 resamples=self.plan.settings.resamples, expected=self.plan.tasks[t].size,

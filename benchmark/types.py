@@ -251,7 +251,10 @@ class Task:
     """Samples, a score for each, and a reduction of the scores: nothing more.
 
     `metrics[0]` is the headline. `score` runs on workers and is called for failed outputs too: each task states
-    there what a failure counts. `judges` names models that score the outputs. `exclusive` tasks are never cached and
+    there what a failure counts. `judges` names the models (as on the command line) that score the outputs: `judge` says
+    what each is asked about an answer, given where the answer's sound is kept, and `score_judged` scores with what they
+    said (the answer comes without its sound and embedding). Only answers that are ``ok`` are judged; `score` scores the
+    others, and those whose judge fails, as failures. `exclusive` tasks are never cached and
     have the machine to themselves. `notes` are shown wherever the numbers are (for example that speech is synthetic).
     """
 
@@ -263,6 +266,8 @@ class Task:
     reduce: Reduce
     metrics: tuple[Metric, ...]
     judges: tuple[str, ...] = ()
+    judge: Callable[[Sample, Output, Audio | None], Mapping[str, Request]] | None = None
+    score_judged: Callable[[Sample, Output, Mapping[str, Output]], Score] | None = None
     exclusive: bool = False
     next_turn: Callable[[Sample, Sequence[Output]], Request | None] | None = None
     notes: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from typing import Any
 
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
-from audiometry.benchmark.rows import Row, describe, failed_row, make_row
+from audiometry.benchmark.rows import Row, bare_row, describe, failed_row, make_row
 from audiometry.benchmark.types import Output, Task, WaitingModel
 from audiometry.benchmark.worker import ModelFacts, checked, decode, new_digests
 
@@ -63,7 +63,7 @@ class _Waiter:
 
     def __init__(self, opening: Opening, model: WaitingModel, pipe: Connection) -> None:
         self._opening, self._model, self._pipe = opening, model, pipe
-        self._queue: asyncio.Queue[tuple[int, Item] | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Batch, Item] | None] = asyncio.Queue()
         self._tasks: dict[int, Task] = {}
         self._rows: list[Row] = []
 
@@ -92,7 +92,7 @@ class _Waiter:
     def _take(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             for item in batch.items:
-                self._queue.put_nowait((batch.task, item))
+                self._queue.put_nowait((batch, item))
 
     async def _ask_on(self) -> None:
         while (asked := await self._queue.get()) is not None:
@@ -106,10 +106,16 @@ class _Waiter:
                 rows, self._rows = self._rows, []
                 self._pipe.send(rows)
 
-    async def _answer(self, index: int, item: Item) -> Row:
-        if index not in self._tasks:
-            self._tasks[index] = TASKS.create(self._opening.tasks[index])
-        task = self._tasks[index]
+    def _task(self, batch: Batch) -> Task | None:
+        """The task that scores; none for what a judge is asked."""
+        if batch.judge:
+            return None
+        if batch.task not in self._tasks:
+            self._tasks[batch.task] = TASKS.create(self._opening.tasks[batch.task])
+        return self._tasks[batch.task]
+
+    async def _answer(self, batch: Batch, item: Item) -> Row:
+        index, task = batch.task, self._task(batch)
         seconds = self._opening.sample_timeout
         digests: dict[str, str] = {}
         start = time.perf_counter()
@@ -128,7 +134,9 @@ class _Waiter:
             problem = f"the model returned {type(output).__name__} in place of an Output"
             return failed_row(index, task, item, "error", problem)
         output = checked(output, time.perf_counter() - start)
-        return replace(make_row(index, task, item, output, self._opening.artefacts), digests=digests)
+        kept = self._opening.artefacts
+        row = bare_row(index, item, output, kept) if task is None else make_row(index, task, item, output, kept)
+        return replace(row, digests=digests)
 
 
 async def _serve(pipe: Connection) -> None:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
-from audiometry.benchmark.answers import Pending
+from audiometry.benchmark.answers import Memory
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
 from audiometry.benchmark.rows import Row, failed_row
@@ -44,13 +44,15 @@ class WaitingPool:
     def __init__(
         self,
         tasks: Sequence[PlannedTask],
-        pending: Pending,
+        pending: Memory,
         batches: Iterator[Batch],
         *,
         first: Batch | None,
         facts: ModelFacts | None,
         opening: Opening,
+        judging: bool = False,
     ) -> None:
+        self._judging = judging
         self.facts = facts
         self._tasks = tasks
         self._pending = pending
@@ -95,7 +97,7 @@ class WaitingPool:
         if self._suspects or self._deaths:
             if self._suspects and not self._out:  # alone, so that it is known who took the process along
                 task, item = self._suspects.popleft()
-                self._hand([Batch(task, (item,))])
+                self._hand([Batch(task, (item,), judge=self._judging)])
             return
         room = AHEAD * self._concurrency - len(self._out)
         if 2 * room < AHEAD * self._concurrency and self._out:
@@ -235,7 +237,8 @@ class WaitingPool:
             self._next = None
 
     def _fail(self, task: int, item: Item, reason: str) -> None:
-        self._failed.append((item, failed_row(task, self._tasks[task].task, item, "error", reason)))
+        scored_by = None if self._judging else self._tasks[task].task
+        self._failed.append((item, failed_row(task, scored_by, item, "error", reason)))
 
     def _exit_code(self) -> str:
         if self._process is None:

@@ -20,7 +20,7 @@ from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_byte
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
-from audiometry.benchmark.rows import Row, describe, make_row
+from audiometry.benchmark.rows import Row, bare_row, describe, make_row
 from audiometry.benchmark.types import Answer, Model, Output, Request, Task
 
 __all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "new_digests"]
@@ -72,11 +72,12 @@ class Evaluator:
         largest_batch: int | None = None,
     ) -> None:
         """`largest_batch` lets the worker find the batch size up to that by itself; None takes batches as they come."""
+        self._plugins = [str(Path(path).absolute()) for path in plugins]  # shipped ones are where the worker starts
         if folder is not None and Path(folder).is_dir():
             os.chdir(folder)  # settings may hold relative paths
         os.environ["OMP_NUM_THREADS"] = str(max(threads, 1))
         self._spec, self._given, self._task_specs = model, given, list(tasks)
-        self._plugins, self._artefacts, self._decodes = list(plugins), artefacts, decodes
+        self._artefacts, self._decodes = artefacts, decodes
         self._model: Any = None
         self._tasks: dict[int, Task] = {}
         self._turn = threading.Lock()
@@ -110,9 +111,8 @@ class Evaluator:
             asked = time.perf_counter()
             for batch, answered, (_, failed, digests) in zip(batches, answers, decoded, strict=True):
                 outputs = failed | answered
-                task = self._task(batch.task)
                 for item in batch.items:
-                    row = make_row(batch.task, task, item, outputs[item.position], self._artefacts)
+                    row = self._row(batch, item, outputs[item.position])
                     rows.append(replace(row, digests=digests.get(item.position, {})))
             size = 0 if self._sizer is None else self._sizer.size
             return rows, Spent(decode_seconds, asked - start, time.perf_counter() - asked, size)
@@ -140,6 +140,11 @@ class Evaluator:
             for at, (number, (item, _)) in enumerate(part):
                 outputs[number][item.position] = answered[at]
         return outputs
+
+    def _row(self, batch: Batch, item: Item, output: Output) -> Row:
+        if batch.judge:
+            return bare_row(batch.task, item, output, self._artefacts)
+        return make_row(batch.task, self._task(batch.task), item, output, self._artefacts)
 
     def _decode(self, batch: Batch) -> tuple[_Ready, dict[int, Output], dict[int, dict[str, str]]]:
         ready: _Ready = []

@@ -150,7 +150,7 @@ def test_bad_plans_are_refused_before_anything_starts(tmp_path: Path) -> None:
 def test_answers_are_cached_between_runs_and_ray_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(ECHO, models=("known:fault=blank",))
     first = run(settings, tmp_path / "first")
-    monkeypatch.setattr("audiometry.benchmark.runner._ray", lambda: pytest.fail("Ray was started"))
+    monkeypatch.setattr("audiometry.benchmark.runner.ray_cluster", lambda *_: pytest.fail("Ray was started"))
     second = run(replace(settings, workers=2, batch_size=7), tmp_path / "second")
     assert (first.folder / "results.json").read_bytes() == (second.folder / "results.json").read_bytes()
     assert pd.read_parquet(second.folder / "outputs.parquet")["cached"].all()
@@ -221,7 +221,7 @@ def test_exclusive_tasks_are_never_cached(tmp_path: Path) -> None:
 
 def test_scoring_again_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(replace(ECHO, models=("faulty:fault=blank", "faulty:fault=raise")), tmp_path / "first")
-    monkeypatch.setattr("audiometry.benchmark.runner._ray", lambda: pytest.fail("Ray was started"))
+    monkeypatch.setattr("audiometry.benchmark.runner.ray_cluster", lambda *_: pytest.fail("Ray was started"))
     again = rescore(first.folder, output=tmp_path / "again", quiet=True)
     assert (first.folder / "results.json").read_bytes() == (again.folder / "results.json").read_bytes()
     document = json.loads((again.folder / "run.json").read_text())

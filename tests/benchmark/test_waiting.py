@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("home")
 @pytest.fixture(autouse=True)
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting Ray fails: nothing here may need it."""
-    monkeypatch.setattr("audiometry.benchmark.runner._ray", lambda: pytest.fail("Ray was started"))
+    monkeypatch.setattr("audiometry.benchmark.runner.ray_cluster", lambda *_: pytest.fail("Ray was started"))
 
 
 def run(settings: RunSettings, folder: Path) -> Evaluation:
