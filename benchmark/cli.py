@@ -8,7 +8,6 @@ an unfinished result; 130 interrupted. Commands of other packages join through t
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -17,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from audiometry.benchmark import cli_again, cli_compare, cli_data, cli_list, cli_run, cli_validate
-from audiometry.benchmark.errors import AudiometryError, PluginError, UserError
+from audiometry.benchmark import cli_again, cli_compare, cli_data, cli_list, cli_run, cli_validate, logs
+from audiometry.benchmark.errors import AudiometryError, PluginError
 
 __all__ = ["build", "main"]
 
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the console script's entry."""
     words = [_hyphens(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
-        _set_log_level()
+        logs.configure()
         code = typer.main.get_command(build())(args=words, prog_name="audiometry", standalone_mode=False)
     except typer.TyperException as error:
         return _complain(error.format_message(), 2)
@@ -101,13 +100,6 @@ def _hyphens(word: str) -> str:
 def _complain(message: str, code: int) -> int:
     print(f"audiometry: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _set_log_level() -> None:
-    level = os.environ.get("AUDIOMETRY_LOG_LEVEL", "WARNING").upper()
-    if level not in logging.getLevelNamesMapping():
-        raise UserError(f"AUDIOMETRY_LOG_LEVEL is {level!r}; give DEBUG, INFO, WARNING or ERROR")
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=level, stream=sys.stderr)
 
 
 if __name__ == "__main__":
