@@ -10,6 +10,8 @@ section XI.1.4): the result has the same distribution as counted draws.
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -24,6 +26,9 @@ MANY = 10_000
 
 CACHED_ENTRIES = 250_000
 """Draws counted at once: as many as stay in a processor's cache (2 MB)."""
+
+THREADS = min(os.cpu_count() or 1, 4)
+"""Rows of many clusters that are filled at once; numpy lets other threads run meanwhile."""
 
 MARGIN = 4.0
 """How many standard deviations the sum of Poisson counts is expected below the number of draws."""
@@ -44,8 +49,9 @@ def fill_counts(generator: np.random.Generator, counts: FloatArray) -> None:
     """
     size = counts.shape[1]
     if size >= MANY:
-        for row in counts:
-            row[:] = _poisson_then_draws(generator, size)
+        # each row has a generator of its own: which thread fills it decides nothing
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(_fill_row, generator.spawn(len(counts)), counts))
         return
     step = max(1, CACHED_ENTRIES // size)
     for begin in range(0, len(counts), step):
@@ -53,6 +59,10 @@ def fill_counts(generator: np.random.Generator, counts: FloatArray) -> None:
         drawn = generator.integers(0, size, size=part.shape)
         drawn += np.arange(len(part))[:, None] * size
         part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+
+
+def _fill_row(generator: np.random.Generator, row: FloatArray) -> None:
+    row[:] = _poisson_then_draws(generator, len(row))
 
 
 def _poisson_then_draws(generator: np.random.Generator, size: int) -> NDArray[np.uint8]:

@@ -27,9 +27,11 @@ def test_every_row_holds_as_many_draws_as_clusters(size):
     assert size == 1 or not np.array_equal(counts[0], counts[1])
 
 
-def test_rows_do_not_depend_on_how_many_are_asked_for():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_do_not_depend_on_threads_or_on_how_many_are_asked_for(monkeypatch, threads):
     whole = rows_of(np.random.default_rng(3), 5, draws.MANY)
     generator = np.random.default_rng(3)
+    monkeypatch.setattr(draws, "THREADS", threads)
     assert np.array_equal(np.concatenate([rows_of(generator, n, draws.MANY) for n in (2, 1, 2)]), whole)
 
 
