@@ -137,7 +137,8 @@ class Program:
                 return message
             if self._stdout.fileno() not in self._registered():
                 raise ProgramError(self._how_it_ended(), again=True)
-            if not self._pump(deadline - time.monotonic()):
+            left = deadline - time.monotonic()
+            if left <= 0.0 or not self._pump(left):  # a program that only chatters is late as well
                 raise ProgramError(late + self._last_words(), status="timeout")
 
     def poll(self) -> dict[str, Any] | None:

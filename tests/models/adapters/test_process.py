@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from audiometry.benchmark.audio import encode_wav
 from audiometry.benchmark.errors import SettingError, UserError
 from audiometry.benchmark.registry import MODELS, Spec
 from audiometry.benchmark.types import Audio, Model, Output, Request, Turn, Waveform
-from audiometry.models.adapters import process, process_model, process_program
+from audiometry.models.adapters import process, process_guard, process_model, process_program
 from audiometry.models.adapters.process_model import ProcessModel
 
 PROGRAM = '''
@@ -52,6 +53,9 @@ def act(request):
             os._exit(1)
     elif what == "hang":
         time.sleep(600)
+    elif what == "chatter":
+        while True:
+            print("still at it", file=sys.stderr, flush=True)
     elif what == "twice":
         say(answer)
     elif what == "noise":
@@ -272,7 +276,8 @@ FAULTS = [
     ("exit 3", "error", "the program ended with exit status 3; its last words: going down"),
     ("signal 11", "error", "the program was ended by SIGSEGV"),
     ("signal 9", "error", "the program was ended by SIGKILL"),
-    ("hang", "timeout", "no answer within 0.5 s"),
+    ("hang", "timeout", "no answer within 1 s"),
+    ("chatter", "timeout", "no answer within 1 s; its last words: still at it / still at it"),
     ("close", "error", "the program closed its standard output and did not end"),
     ('line {"id": 1', "error", "a line is broken JSON"),
     ("line {\"id\": \"1\"}", "error", "an answer has no 'id'"),
@@ -292,7 +297,7 @@ def test_a_fault_costs_exactly_its_own_sample(
     batch: int,
 ) -> None:
     monkeypatch.setattr(process_program, "END_SECONDS", 0.2)
-    model = make(timeout=0.5 if fault == "hang" else 20.0, batch=batch)
+    model = make(timeout=1.0 if status == "timeout" else 20.0, batch=batch)
     outputs = model.generate(say("one", fault, "two", "three"))
     assert told(outputs)[0] == ("ok", "one")
     assert told(outputs)[2:] == [("ok", "two"), ("ok", "three")]
@@ -336,9 +341,9 @@ def test_answers_may_come_in_any_order(make: Callable[..., ProcessModel]) -> Non
 
 
 def test_a_program_that_is_slow_in_a_batch_has_the_time_of_all(make: Callable[..., ProcessModel]) -> None:
-    outputs = make(timeout=0.5, batch=2).generate(say("slow 0.7", "one"))
+    outputs = make(timeout=1.5, batch=2).generate(say("slow 2.0", "one"))
     assert [output.status for output in outputs] == ["ok", "ok"]
-    assert [output.status for output in make(timeout=0.5).generate(say("slow 0.7", "one"))] == ["timeout", "ok"]
+    assert [output.status for output in make(timeout=1.5).generate(say("slow 2.0", "one"))] == ["timeout", "ok"]
 
 
 def test_chatter_is_passed_over(make: Callable[..., ProcessModel]) -> None:
@@ -371,6 +376,17 @@ def test_a_program_that_reads_nothing(tmp_path: Path) -> None:
     (output,) = model.generate(say("one", ability="rate"))
     model.close()
     assert told([output]) == [("timeout", "no answer within 0.3 s")]
+
+
+def test_a_guard_that_does_not_end_is_ended(make: Callable[..., ProcessModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_guard, "KILL_SECONDS", 0.1)
+    model = make()
+    (output,) = model.generate(say("pids"))
+    numbers = json.loads(output.text or "")
+    assert model._program is not None
+    os.kill(model._program._process.pid, signal.SIGSTOP)
+    model._program.kill()
+    assert wait_until_gone(*numbers)
 
 
 def test_a_command_that_no_system_takes() -> None:
@@ -418,7 +434,7 @@ def wait_until_gone(*numbers: int) -> bool:
 
 @pytest.mark.parametrize("how", ["close", "fault"])
 def test_no_process_survives(make: Callable[..., ProcessModel], how: str) -> None:
-    model = make(timeout=0.5 if how == "fault" else 20.0)
+    model = make(timeout=2.0 if how == "fault" else 20.0)
     (output,) = model.generate(say("pids"))
     numbers = json.loads(output.text or "")
     assert all(alive(number) for number in numbers)
