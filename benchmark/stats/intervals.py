@@ -61,7 +61,8 @@ class Interval:
     """A value with the interval around it.
 
     `value` is None where the metric is undefined, `low` and `high` are None where no interval can be formed.
-    `method` says how it was formed, `clusters` how many units were resampled, `notes` what qualifies it.
+    `method` says how it was formed, `clusters` how many units were resampled (of more than
+    10,000 clusters, the groups that they are dealt to), `notes` what qualifies it.
     """
 
     value: float | None

@@ -120,3 +120,44 @@ def test_a_lone_cluster_in_a_stratum_is_noted(tables):
 def test_a_reduction_that_does_not_fit(tables, values, message):
     with pytest.raises(SettingError, match=message):
         weights.reduce_blocks(tables.mean([1, 2]), lambda _, __: values, iter([np.ones((2, 2))]), ["x"])
+
+
+def many_recordings(count: int) -> ScoreTable:
+    rng = np.random.default_rng(7)
+    words = 1.0 + rng.negative_binomial(2, 2 / 11, count)
+    errors = rng.poisson(0.1 * words * rng.gamma(1, 1, count)).astype(np.float64)
+    zeros = np.zeros(count, np.int64)
+    return ScoreTable({"errors": errors, "words": words}, np.arange(count), zeros, zeros)
+
+
+def test_very_many_clusters_are_dealt_to_groups_whatever_their_order() -> None:
+    table = many_recordings(12_000)
+    units, _ = weights.resampling_units(table)
+    assert units.clusters == weights.DEALT_GROUPS
+    assert np.bincount(units.cluster).tolist() == [6] * weights.DEALT_GROUPS
+    order = np.random.default_rng(1).permutation(len(table))
+    moved = ScoreTable({name: column[order] for name, column in table.counts.items()}, table.cluster,
+                       table.stratum, table.cluster_strata)  # fmt: skip
+    again, _ = weights.resampling_units(moved)
+    np.testing.assert_array_equal(units.cluster_sums("errors"), again.cluster_sums("errors"))
+
+
+def test_dealt_groups_stay_in_their_stratum_and_keep_its_share() -> None:
+    table = many_recordings(12_000)
+    strata = (np.arange(12_000) % 4 == 0).astype(np.int64)
+    units = weights.dealt(ScoreTable(table.counts, table.cluster, strata, strata))
+    np.testing.assert_array_equal(units.cluster_strata[units.cluster], strata)
+    assert np.bincount(units.cluster_strata).tolist() == [1500, 500]
+
+
+def test_dealing_leaves_the_spread_of_a_rate_as_it_is() -> None:
+    table = many_recordings(12_000)
+
+    def spread(units: ScoreTable) -> float:
+        drawn = [
+            weights.ratio_of_sums(units, block, "errors", "words")
+            for block in weights.bootstrap_weights(units.cluster_strata, 2000, 3)
+        ]
+        return float(np.std(np.concatenate(drawn)))
+
+    assert spread(weights.dealt(table)) == pytest.approx(spread(weights.canonical(table)), rel=0.08)
