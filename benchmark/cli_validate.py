@@ -33,6 +33,7 @@ CHANGES = {
 }
 
 LONGEST_SHOWN = 120
+LEAD_SHOWN = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +93,7 @@ def _print(report: Report) -> None:
         for one in check.examples:
             size = "" if one.size == float("inf") else f" ({_size(one.kind, one.size)})"
             screen.print(Text(f"  {check.name}: {one.sample_id}{size}"))
-            screen.print(Text(f"    {_short(one.before)}\n    {_short(one.after)}"))
+            screen.print(Text("\n".join(f"    {line}" for line in _from_difference(one.before, one.after))))
     screen.print(Text(_conclusion(report)))
 
 
@@ -149,6 +150,13 @@ def _conclusion(report: Report) -> str:
     if report.problems:
         return f"{report.model} says that it is {declared}; found to move: {', '.join(report.problems)}"
     return f"{report.model} says that it is {declared}; nothing contradicts it"
+
+
+def _from_difference(before: str, after: str) -> list[str]:
+    """Both answers, cut to what can be shown, beginning shortly before they first differ."""
+    differing = (at for at, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
+    start = max(0, next(differing, min(len(before), len(after))) - LEAD_SHOWN)
+    return [("…" if start else "") + _short(answer[start:]) for answer in (before, after)]
 
 
 def _short(text: str) -> str:

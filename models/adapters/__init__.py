@@ -1,5 +1,27 @@
 """Models that people bring. Importing this registers them."""
 
-from audiometry.models.adapters import controls, openai, outputs, pocketsphinx, transformers_asr, whisper
+from audiometry.models.adapters import (
+    audiocraft,
+    controls,
+    openai,
+    outputs,
+    pocketsphinx,
+    process,
+    python_class,
+    transformers_asr,
+    transformers_audio_llm,
+    whisper,
+)
 
-__all__ = ["controls", "openai", "outputs", "pocketsphinx", "transformers_asr", "whisper"]
+__all__ = [
+    "audiocraft",
+    "controls",
+    "openai",
+    "outputs",
+    "pocketsphinx",
+    "process",
+    "python_class",
+    "transformers_asr",
+    "transformers_audio_llm",
+    "whisper",
+]

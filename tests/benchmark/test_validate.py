@@ -186,6 +186,15 @@ class TestCommand:
         assert [check["verdict"] for check in document["checks"]] == ["moves", "unclear", "unclear"]
         assert document["memory"].keys() == {"growth", "low", "high", "peak", "verdict"}
 
+    def test_long_answers_are_shown_from_where_they_differ(self) -> None:
+        from audiometry.benchmark.cli_validate import _from_difference
+
+        before, after = _from_difference("a" * 500 + "b" + "c" * 500, "a" * 500)
+        assert before.startswith("…" + "a" * 30 + "bccc")
+        assert before.endswith("c…")
+        assert after == "…" + "a" * 30
+        assert _from_difference("a", "b") == ["a", "b"]
+
     def test_what_has_no_size_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["validate", "moving:way=batch,kind=length", "-q", *self.WORDS]) == 1
         told = capsys.readouterr().out
