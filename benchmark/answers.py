@@ -77,6 +77,7 @@ class Pending:
         self._cache = cache if entry.given is None else None
         self._artefacts, self._emit = artefacts, emit
         self._facts = ModelFacts()
+        self._keys: dict[tuple[int, int], str] = {}  # of the samples that are being asked
 
     def learn(self, facts: ModelFacts) -> None:
         """Take the model's fingerprint; must come before the first batch is asked for."""
@@ -103,7 +104,7 @@ class Pending:
         for item, row in pairs:
             if row.status in ("error", "timeout") or row.cached or not self._cacheable(row.task):
                 continue
-            key = self._key(self._cache, item, row.digests)
+            key = self._keys.pop((row.task, row.position), None) or self._key(self._cache, item, row.digests)
             if key is not None:
                 answers.append((key, {"status": row.status, "output": dict(row.output), "made": now}))
         self._cache.keep(answers)
@@ -121,6 +122,8 @@ class Pending:
             row = None if answer is None else self._rescore(task, item, answer)
             if row is None:
                 missing.append(item)
+                if item.position in keys:
+                    self._keys[task, item.position] = keys[item.position]
             else:
                 served.append((item, row))
         self._cache.touch(keys[item.position] for item, _ in served)

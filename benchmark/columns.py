@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audiometry.benchmark.stats import Interval, intervals, suppress
 from audiometry.benchmark.types import FloatArray, IntArray, Result, Sample, ScoreTable, Task
@@ -18,6 +18,9 @@ __all__ = ["FAILURES", "Columns", "Subject", "reduce_columns"]
 ALL = "all"
 FAILURES = ("timeout", "error")
 ABSENT = -1
+
+PACKED = 8192
+"""Samples that are gathered before their numbers are packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +37,39 @@ class Subject:
 
 
 class _Numbers:
-    """Numbers in as few bytes as they need: most counts are small and whole, and a run may hold millions of them."""
+    """Numbers in as few bytes as they need: most counts are small and whole, and a run may hold millions of them.
+
+    They come in lists of a few thousand, `fresh`, which are then packed: looking at each number alone would take long.
+    """
 
     def __init__(self, before: int = 0) -> None:
-        self.values: array[Any] = array("B", bytes(before))
+        self.fresh: list[float] = []
+        self._packed: list[NDArray[Any]] = [np.zeros(before, np.uint8)] if before else []
 
-    def append(self, value: float) -> None:
-        whole = int(value)
-        if self.values.typecode == "d":
-            self.values.append(value)
-        elif whole == value and (0 <= whole < 256 or (self.values.typecode == "i" and -(2**31) <= whole < 2**31)):
-            self.values.append(whole)
-        else:
-            fits = whole == value and -(2**31) <= whole < 2**31
-            self.values = array("i" if fits else "d", self.values)
-            self.values.append(whole if fits else value)
+    def pack(self) -> None:
+        """Take the fresh numbers into arrays."""
+        if not self.fresh:
+            return
+        numbers = np.array(self.fresh, dtype=np.float64)
+        self.fresh.clear()
+        kinds: tuple[type[Any], ...] = (np.uint8, np.int32, np.float64)
+        self._packed.append(next(packed for kind in kinds if np.array_equal(packed := _cast(numbers, kind), numbers)))
 
-    def at(self, rows: IntArray) -> FloatArray:
-        """The numbers of some rows, a copy."""
-        return np.frombuffer(self.values, dtype=self.values.typecode)[rows].astype(np.float64)
+    def at(self, rows: IntArray | None) -> FloatArray:
+        """The numbers of some rows, or of all, a copy."""
+        self.pack()
+        whole = np.concatenate([part.astype(np.float64) for part in self._packed] or [np.empty(0)])
+        return whole if rows is None else whole[rows]
+
+    @property
+    def size(self) -> int:
+        """Bytes that the packed numbers take."""
+        return sum(part.nbytes for part in self._packed)
+
+
+def _cast(numbers: FloatArray, kind: type[Any]) -> NDArray[Any]:
+    with np.errstate(invalid="ignore"):
+        return numbers.astype(kind)
 
 
 class _Codes:
@@ -63,7 +80,7 @@ class _Codes:
         self.codes = _Numbers(before)
 
     def append(self, name: str | None) -> None:
-        self.codes.append(0 if name is None else self.names.setdefault(name, len(self.names) + 1))
+        self.codes.fresh.append(0 if name is None else self.names.setdefault(name, len(self.names) + 1))
 
     def at(self, rows: IntArray) -> tuple[IntArray, list[str]]:
         """Codes of some rows by the sorted names, so that the order of arrival does not matter; -1 for no name."""
@@ -71,7 +88,7 @@ class _Codes:
         place = np.full(len(names) + 1, ABSENT, dtype=np.int64)
         for rank, name in enumerate(names):
             place[self.names[name]] = rank
-        return place[np.frombuffer(self.codes.values, dtype=self.codes.values.typecode)[rows]], names
+        return place[self.codes.at(rows).astype(np.int64)], names
 
 
 class _Counts(Mapping[str, FloatArray]):
@@ -94,6 +111,7 @@ class _Counts(Mapping[str, FloatArray]):
 class Columns:
     """Counts, clusters, strata, slices and statuses of the samples scored so far, in any order."""
 
+    length: int = 0
     positions: _Numbers = field(default_factory=_Numbers)
     counts: dict[str, _Numbers] = field(default_factory=dict)
     statuses: _Codes = field(default_factory=_Codes)
@@ -102,16 +120,17 @@ class Columns:
     slices: dict[str, _Codes] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.positions.values)
+        return self.length
 
     def append(self, position: int, sample: Sample, status: str, counts: Mapping[str, float]) -> None:
         """Add one sample's score. A sample without a cluster is a cluster of its own."""
-        before = len(self)
-        self.positions.append(position)
+        before = self.length
+        self.length += 1
+        self.positions.fresh.append(position)
         for name in counts.keys() - self.counts.keys():
             self.counts[name] = _Numbers(before)
         for name, column in self.counts.items():
-            column.append(counts.get(name, 0.0))
+            column.fresh.append(counts.get(name, 0.0))
         self.statuses.append(status)
         self.clusters.append(sample.cluster or None)
         self.strata.append(sample.stratum)
@@ -119,6 +138,14 @@ class Columns:
             self.slices[name] = _Codes(before)
         for name, codes in self.slices.items():
             codes.append(sample.slices.get(name))
+        if self.length % PACKED == 0:
+            self.pack()
+
+    def pack(self) -> None:
+        """Take what is fresh into arrays."""
+        named = (self.statuses, self.clusters, self.strata, *self.slices.values())
+        for numbers in (self.positions, *self.counts.values(), *(one.codes for one in named)):
+            numbers.pack()
 
     def table(self, chosen: IntArray | None = None) -> ScoreTable:
         """The samples in the order of positions as a score table, or the `chosen` ones of them."""
@@ -145,8 +172,7 @@ class Columns:
         return Counter(dict(zip(names, counted.tolist(), strict=True)))
 
     def _order(self) -> IntArray:
-        positions = np.frombuffer(self.positions.values, dtype=self.positions.values.typecode)
-        return np.argsort(positions, kind="stable")
+        return np.argsort(self.positions.at(None), kind="stable")
 
 
 def reduce_columns(

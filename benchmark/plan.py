@@ -28,7 +28,7 @@ from audiometry.benchmark.registry import (
     takes,
 )
 from audiometry.benchmark.seeds import derangement, derive_seed, hash_order
-from audiometry.benchmark.types import Model, Sample, Target, Task
+from audiometry.benchmark.types import Model, Sample, Target, Task, by_values
 
 __all__ = [
     "WINDOW",
@@ -128,6 +128,7 @@ class PlannedTask:
             yield position, replace(sample, request=replace(sample.request, seed=seed))
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Item:
     """One sample to ask, where it stands in its task, and what a control is given beside it."""
@@ -137,6 +138,7 @@ class Item:
     given: Target = None
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Items of one task for one model, asked together. A judge's items are requests about answers, and not scored."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 from audiometry.benchmark import audio
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.plan import Item
-from audiometry.benchmark.types import Audio, Output, OutputStatus, Request, Score, Segment, Task
+from audiometry.benchmark.types import Audio, Output, OutputStatus, Request, Score, Segment, Task, by_values
 
 __all__ = [
     "Row",
@@ -37,6 +37,7 @@ MAX_REASON = 2000
 """Characters that are kept of an error's text."""
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Row:
     """One sample answered and scored, in plain values: what travels back and is written to the journal."""

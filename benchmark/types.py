@@ -5,9 +5,10 @@ Everything here is frozen and holds plain values only, so that it can travel to 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,10 @@ __all__ = [
     "Turn",
     "WaitingModel",
     "Waveform",
+    "by_values",
 ]
+
+T = TypeVar("T")
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -80,6 +84,20 @@ class Waveform:
         return len(self.samples) / self.rate
 
 
+def by_values(cls: type[T]) -> type[T]:
+    """Let objects of a frozen dataclass travel as its class and their values, in order.
+
+    What dataclasses do themselves asks for the names of the fields each time: with a million samples, seconds.
+    """
+    values = operator.attrgetter(*(one.name for one in fields(cls)))  # type: ignore[arg-type]  # a dataclass
+
+    def reduce(self: T) -> tuple[type[T], tuple[Any, ...]]:
+        return cls, values(self)
+
+    cls.__reduce__ = reduce  # type: ignore[assignment]  # as the protocol of pickle allows
+    return cls
+
+
 @dataclass(frozen=True, slots=True)
 class Transform:
     """A named, seeded change of a waveform, applied on the worker; `settings` are sorted (name, value) pairs."""
@@ -89,6 +107,7 @@ class Transform:
     seed: int = 0
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Audio:
     """Where sound is: a file path (any fsspec URL), a span in seconds, and the transforms to apply in order.
@@ -114,6 +133,7 @@ class Turn:
     audio: Audio | None = None
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a model is asked.
@@ -133,6 +153,7 @@ class Request:
     waveforms: Mapping[str, Waveform] = field(default_factory=dict)
 
 
+@by_values
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One question of a task: the request, its target, its slices, and how it may be resampled.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiometry.benchmark.columns import Columns, Subject, reduce_columns
+from audiometry.benchmark.columns import PACKED, Columns, Subject, reduce_columns
 from audiometry.benchmark.types import Metric, Request, Result, Sample, Score, Task
 
 
@@ -118,13 +118,12 @@ def test_counts_are_kept_to_the_last_bit(values: list[float]) -> None:
 
 def test_small_whole_counts_take_a_byte() -> None:
     columns = Columns()
-    for position in range(1000):
-        columns.append(position, sample(position, "a"), "ok", {"x": float(position % 200)})
-    assert columns.counts["x"].values.itemsize == 1
-    columns.append(1000, sample(1000, "a"), "ok", {"x": 300.0})
-    assert columns.counts["x"].values.itemsize == 4
-    columns.append(1001, sample(1001, "a"), "ok", {"x": 0.5})
-    assert columns.table().counts["x"][[0, 199, 1000, 1001]].tolist() == [0.0, 199.0, 300.0, 0.5]
+    values = [float(position % 200) for position in range(PACKED)] + [300.0] * PACKED + [0.5] * 10
+    for position, value in enumerate(values):
+        columns.append(position, sample(position, "a"), "ok", {"x": value})
+    columns.pack()
+    assert columns.counts["x"].size == PACKED * (1 + 4) + 10 * 8
+    assert columns.table().counts["x"].tolist() == values
 
 
 def test_more_than_255_names_are_told_apart() -> None:
