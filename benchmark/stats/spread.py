@@ -17,7 +17,7 @@ from audiometry.benchmark.types import FloatArray, Metric
 
 __all__ = ["GAP", "RATIO", "VARIANCE", "Resampled", "Spread", "spread_bounds", "variance_between"]
 
-LOW_SHARE, HIGH_SHARE = 0.625, 0.05
+LOW_SHARE, HIGH_SHARE = 0.65, 0.05
 """Shares of the error that the bounds may spend: a false gap is the mistake to guard against. The rest is what
 resampled errors of few clusters cost, as simulated."""
 
@@ -131,9 +131,9 @@ def spread_bounds(spread: Spread, found: Resampled, metric: Metric, level: float
     the largest that makes it no rarer on the other side than `HIGH_SHARE` (where what is seen is less than what errors
     alone make in half of all cases, the upper bound is that of the half). Errors are taken on the metric's scale: an
     error rate that is twice as high has errors twice as large. They are raised for few clusters: for the lower bound by
-    their plain number and t's quantile over all groups (degrees of freedom are Satterthwaite's), for the upper bound by
-    each group's effective number and its own t. J. Carpenter, "Test inversion bootstrap confidence intervals", JRSS B
-    61, 1999.
+    their plain number and t's quantile (degrees of freedom are Satterthwaite's over groups, each as often as its errors
+    make it outermost), for the upper bound by each group's effective number and its own t. J. Carpenter, "Test
+    inversion bootstrap confidence intervals", JRSS B 61, 1999.
 
     >>> draws = np.random.default_rng(0).normal([1.0, 2.0, 3.0], 0.1, (2000, 3))
     >>> costs = np.array([[1.0, 99.0]] * 3)
@@ -163,7 +163,8 @@ def _for_few_clusters(found: Resampled, errors: FloatArray, level: float) -> tup
 
     both, one = (1 + level) / 2, 1 - HIGH_SHARE * (1 - level)
     factor, freedom = found.by_count.T
-    noise = np.var(errors, axis=1, ddof=1) * factor**2
+    outermost = np.bincount(np.concatenate([errors.argmin(axis=0), errors.argmax(axis=0)]), minlength=len(errors))
+    noise = np.var(errors, axis=1, ddof=1) * factor**2 * outermost
     pooled = float(noise.sum() ** 2 / (noise**2 / freedom).sum()) if noise.any() else np.inf
     raised = errors * factor[:, None] * (stdtrit(pooled, both) / ndtri(both))
     factor, freedom = found.by_size.T
