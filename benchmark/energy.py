@@ -180,9 +180,9 @@ class EnergyMeter:
         self._busy_before = _busy_seconds()
         self._looked = time.monotonic()
 
-    def look(self) -> None:
-        """Read the counters if that was last done `LOOK_SECONDS` ago."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
+    def look(self, *, now: bool = False) -> None:
+        """Read the counters if that was last done `LOOK_SECONDS` ago; at once where processes are about to be ended."""
+        if now or time.monotonic() - self._looked >= LOOK_SECONDS:
             self._look()
 
     def report(self, used: CpuTime) -> None:

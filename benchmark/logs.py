@@ -207,7 +207,9 @@ class _Onward(logging.Handler):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in STANDARD}
+    """What the caller gave beside the message; Ray puts a field of its own on every record."""
+    given = vars(record).items()
+    return {name: value for name, value in given if name not in STANDARD and not name.startswith("_")}
 
 
 def _value(value: Any) -> str:

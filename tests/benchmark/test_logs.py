@@ -38,7 +38,9 @@ def lines(tmp_path: Path) -> Lines:
 
 class TestFormats:
     def test_json_holds_the_fields(self) -> None:
-        line = JsonFormatter().format(record("worker %s", "lost", model="whisper", samples=3, share=0.5, gone=True))
+        line = JsonFormatter().format(
+            record("worker %s", "lost", model="whisper", samples=3, share=0.5, gone=True, _rays=1)
+        )
         told = json.loads(line)
         assert told.pop("time").endswith("+00:00")
         assert told == {
