@@ -1,10 +1,10 @@
 """A plug-in file that disturbs the driver which loads it, as ``AUDIOMETRY_TEST_FAULT`` says. Workers are left alone.
 
 ``SIGKILL@finish+37``: the driver gets the signal 37 calls (or returns) of the engine after it entered `finish`, or when
-it leaves it. ``SIGINT*2@_ray+0.5s``: two signals, half a second after. ``SIGTERM@append:9+0``: when it enters `append`
-for the ninth time. ``torn@3``: most of the journal's third write, then SIGKILL. ``small@20000``: once the first answers
-are journaled, no file of the driver may grow beyond so many bytes. ``swap@FOLDER``: when everything is planned, the
-recordings in FOLDER named swap-… become what no recording is.
+it leaves it. ``SIGINT*2@ray_cluster+0.5s``: two signals, half a second after. ``SIGTERM@_encoded:9+0``: when it enters
+`_encoded` for the ninth time. ``torn@3``: most of the journal's third write, then SIGKILL. ``small@20000``: once the
+first answers are journaled, no file of the driver may grow beyond so many bytes. ``swap@FOLDER``: when everything is
+planned, the recordings in FOLDER named swap-… become what no recording is.
 """
 
 import os

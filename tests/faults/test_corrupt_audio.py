@@ -182,7 +182,8 @@ FINE: dict[str, tuple[str, Maker]] = {
 
 REASONS = {
     "data-cut": "cut off: its header promises", "length-1-gigabyte": "cut off: its header promises 100000000",
-    "not-numbers": "holds samples that are not finite numbers", "channels-64": "64 channels", "text-0": "not recognised",
+    "not-numbers": "holds samples that are not finite numbers", "channels-64": "64 channels",
+    "text-0": "not recognised",
     "unreadable": "cannot be opened: Permission denied", "swap-fifo": "it is not a file",
     "swap-folder": "it is not a file", "swap-endless": "it is not a file", "swap-gone": "No such file",
     "swap-loop": "symbolic link", "large": "9.3 hours in one piece; list it in spans",
