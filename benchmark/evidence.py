@@ -33,16 +33,29 @@ TEXTS = (
     "labels",
     "segments",
     "usage",
+    "facts",
     "judged",
     "audio_out",
     "embedding",
     "audio",
 )
 NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
-KEPT = ("text", "score", "error", "total_seconds", "labels", "segments", "usage", "judged", "audio_out", "embedding")
+KEPT = (
+    "text",
+    "score",
+    "error",
+    "total_seconds",
+    "labels",
+    "segments",
+    "usage",
+    "facts",
+    "judged",
+    "audio_out",
+    "embedding",
+)
 """What is kept of an output, by `worker.output_columns`."""
 
-STRUCTURED = ("labels", "segments", "usage", "judged")
+STRUCTURED = ("labels", "segments", "usage", "facts", "judged")
 """What of it is kept as JSON."""
 
 

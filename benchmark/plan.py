@@ -178,8 +178,9 @@ def make_plan(settings: RunSettings) -> Plan:
     pairs = []
     for m, model in enumerate(models):
         for t, planned in enumerate(tasks):
-            if planned.task.ability not in model.entry.abilities:
-                able = ", ".join(sorted(model.entry.abilities)) or "nothing"
+            abilities = MODELS.abilities(model.spec)
+            if planned.task.ability not in abilities:
+                able = ", ".join(sorted(abilities)) or "nothing"
                 raise UserError(
                     f"model {model.label!r} cannot {planned.task.ability}, which task {planned.task.name!r} asks; "
                     f"it can: {able}"

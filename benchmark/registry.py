@@ -94,6 +94,8 @@ class Entry(Generic[T]):
     """Whether requests must reach the model with their sound decoded."""
     waits: bool = False
     """Whether it is a `WaitingModel`: it works elsewhere, and is asked from one process with an event loop."""
+    able: Callable[..., Iterable[Ability]] | None = None
+    """Which of the abilities the model has with given settings; by default all."""
     needs: str | None = None
     """The extra to install for it, as in ``pip install 'audiometry[asr]'``."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -171,6 +173,13 @@ class Registry(Generic[T]):
             return None
         return entry.fingerprint(**convert_settings(entry.factory, spec.settings, f"{self.kind} {spec.name!r}"))
 
+    def abilities(self, spec: Spec) -> frozenset[Ability]:
+        """What the model can do with the spec's settings."""
+        entry = self.get(spec.name)
+        if entry.able is None:
+            return entry.abilities
+        return frozenset(entry.able(**convert_settings(entry.factory, spec.settings, f"{self.kind} {spec.name!r}")))
+
     def check(self, spec: Spec) -> Entry[T]:
         """Check a spec's name and settings without building anything heavy."""
         entry = self.get(spec.name)
@@ -221,6 +230,7 @@ def model(
     deterministic: bool = False,
     waveforms: bool = True,
     waits: bool = False,
+    able: Callable[..., Iterable[Ability]] | None = None,
     needs: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a factory of a Model under `name`.
@@ -234,7 +244,7 @@ def model(
             _entry(
                 name, factory, abilities=frozenset(abilities), control=control, given=given,
                 resources=resources, check=check, fingerprint=fingerprint, deterministic=deterministic,
-                waveforms=waveforms, waits=waits, needs=needs,
+                waveforms=waveforms, waits=waits, able=able, needs=needs,
             )
         )  # fmt: skip
         return factory

@@ -185,6 +185,8 @@ def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
         columns["labels"] = dict(output.labels)
     if output.usage:
         columns["usage"] = dict(output.usage)
+    if output.facts:
+        columns["facts"] = dict(output.facts)
     if output.segments:
         columns["segments"] = [[s.start, s.end, s.label, s.score] for s in output.segments]
     if artefacts is not None and output.audio is not None:
@@ -221,6 +223,7 @@ def restored_output(status: str, columns: Mapping[str, Any], artefacts: str | No
         embedding=np.load(Path(artefacts or "") / str(embedded), allow_pickle=False) if whole else None,
         timings={} if seconds is None else {"total": seconds},
         usage=columns.get("usage") or {},
+        facts=columns.get("facts") or {},
     )
 
 

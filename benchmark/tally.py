@@ -19,6 +19,10 @@ from audiometry.benchmark.types import Result
 __all__ = ["Tally"]
 
 
+MOST_FACTS = 20
+"""Different things that are counted under one name of `Output.facts`."""
+
+
 @dataclass
 class _Sums:
     seconds: float = 0.0
@@ -28,6 +32,7 @@ class _Sums:
     first_error: str = ""
     usage: dict[str, float] = field(default_factory=dict)
     oldest: float | None = None
+    facts: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,7 +107,8 @@ class Tally:
         """Seconds that each model spent, seconds of sound it heard, and their ratio (RTFx).
 
         Controls and outputs of other systems hear nothing and have no speed. An answer from the cache counts with the
-        time that it took when it was made, and uses up nothing; the oldest one's moment is told.
+        time that it took when it was made, and uses up nothing; the oldest one's moment is told. `facts` counts what
+        those who answered said of themselves.
         """
         timings: list[Mapping[str, Any]] = []
         for (m, t), sums in sorted(self.sums.items()):
@@ -114,6 +120,7 @@ class Tally:
                     "model": self.plan.models[m].label, "task": self.plan.tasks[t].task.name,
                     "seconds": round(sums.seconds, 3), "audio_seconds": round(sums.audio_seconds, 3), "rtfx": rtfx,
                     "cached": sums.cached, "usage": sums.usage, "oldest_answer": _moment(sums.oldest),
+                    "facts": sums.facts,
                 }
             )  # fmt: skip
         return timings
@@ -132,6 +139,10 @@ class Tally:
         sums.cached += line.cached
         if line.made is not None:
             sums.oldest = min(line.made, sums.oldest or line.made)
+        for name, said in (line.output.get("facts") or {}).items():
+            counts = sums.facts.setdefault(name, {})
+            if said in counts or len(counts) < MOST_FACTS:
+                counts[said] = counts.get(said, 0) + 1
         if not line.cached:
             for name, value in (line.output.get("usage") or {}).items():
                 sums.usage[name] = sums.usage.get(name, 0.0) + value

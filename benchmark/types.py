@@ -186,7 +186,8 @@ class Output:
 
     `score` is higher for more bona fide (`detect`) or better (`rate`). `timings` are seconds, by name: `total`,
     `first` (first sound or token). `usage` is what the answer used up, by name: `input_tokens`, `output_tokens`,
-    `cost` (in the provider's currency), `attempts`; it is added up over a run.
+    `cost` (in the provider's currency), `attempts`; it is added up over a run. `facts` are what whoever answered said
+    of itself (the version behind an endpoint); a run tells which there were.
     """
 
     status: OutputStatus = "ok"
@@ -199,6 +200,7 @@ class Output:
     error: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,13 @@ from audiometry.benchmark.errors import SettingError, UnfinishedRunError, UserEr
 from audiometry.benchmark.plan import Item, Plan, RunSettings, heard_seconds, make_plan, windows
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file, parse_specs
 from audiometry.benchmark.seeds import derive_seed, hash_order
-from audiometry.benchmark.types import Ability, Output
+from audiometry.benchmark.types import Output
 from audiometry.benchmark.validate_checks import Check, Memory, Outputs, changed, memory_growth, repeated
 from audiometry.benchmark.validate_child import Opening
 from audiometry.benchmark.validate_subject import Subject
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Report", "Speed", "ValidateSettings", "validate"]
-
-PREFERRED: Mapping[Ability, str] = {"transcribe": "wer-asterisk-en"}
-"""The task to take for an ability where it is ready: public recordings. Else the first by name."""
 
 FURTHER_PASSES = 3
 """Passes after the last one in the same process, at least, from which the growth of memory is told."""
@@ -160,10 +157,9 @@ def _first_task(model: Spec) -> str:
 
     Raises UserError if there is none.
     """
-    abilities = MODELS.check(model).abilities
-    preferred = [name for ability, name in PREFERRED.items() if ability in abilities]
-    known = TASKS.names()
-    for name in [*(name for name in preferred if name in known), *known]:
+    MODELS.check(model)
+    abilities = MODELS.abilities(model)
+    for name in TASKS.names():
         try:
             TASKS.check(Spec(name))
             task = TASKS.create(Spec(name))

@@ -57,6 +57,9 @@ SEEDS = 2**31
 """Servers keep a seed in 32 bits."""
 
 UPLOADED = frozenset({"wav", "mp3", "flac", "ogg"})
+REPORTED = ("model", "system_fingerprint")
+"""What an answer may say of who made it."""
+
 HEARD_IN_CHAT = frozenset({"wav", "mp3"})
 
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -157,6 +160,7 @@ class OpenAI:
         except (AudioError, MalformedError) as error:
             return Output(status="error", error=str(error))
         usage = {"attempts": float(reply.attempts)}
+        answer: Mapping[str, Any] = {}
         try:
             answer = {} if api == "speech" else parsed(reply.content)
             usage |= await self._usage(request, reply, answer)
@@ -164,7 +168,8 @@ class OpenAI:
         except (AudioError, MalformedError) as error:
             said = self._client.shown(reply.content[:10_000].decode("utf-8", "replace"))
             output = Output(status="error", error=f"{error} ({self._client.shown(reply.content_type)}): {said}")
-        return replace(output, usage={**usage, **output.usage}, timings={"total": reply.seconds})
+        facts = {name: self._client.hide(answer[name]) for name in REPORTED if isinstance(answer.get(name), str)}
+        return replace(output, usage={**usage, **output.usage}, facts=facts, timings={"total": reply.seconds})
 
     async def close(self) -> None:
         """Close the connections."""
@@ -351,4 +356,11 @@ def identify(**settings: Any) -> str:
     return OpenAI(**settings).fingerprint
 
 
-register("openai", abilities=ABLE["auto"], check=check, fingerprint=identify, waits=True, waveforms=False)(OpenAI)
+def able(*, api: Api = "auto", **_: Any) -> frozenset[Ability]:
+    """What the chosen API can be asked for."""
+    return frozenset(ABLE[api])
+
+
+register("openai", abilities=ABLE["auto"], able=able, check=check, fingerprint=identify, waits=True, waveforms=False)(
+    OpenAI
+)

@@ -209,7 +209,7 @@ class Remote:
             await asyncio.sleep(self.seconds)
             if self.fault != "none" and request.text.endswith(self.at):
                 return await getattr(self, f"_{self.fault}")()
-            return Output(text=request.text, usage={"under_way": float(self.under_way)})
+            return Output(text=request.text, usage={"under_way": float(self.under_way)}, facts={"version": "3"})
         finally:
             self.under_way -= 1
 
@@ -232,7 +232,11 @@ class Remote:
         pass
 
 
-@model("remote", abilities={"respond"}, waits=True)
+def _able(*, fault: str = "none", **_: object) -> set[str]:
+    return {"embed"} if fault == "unable" else {"respond"}
+
+
+@model("remote", abilities={"respond", "embed"}, able=_able, waits=True)
 def remote(*, fault: str = "none", at: str = "007", seconds: float = 0.05, concurrency: int = 8) -> Remote:
     """Echo from elsewhere."""
     return Remote(fault, at, seconds, concurrency)

@@ -12,7 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from audiometry.benchmark.errors import AudiometryError
+from audiometry.benchmark.errors import AudiometryError, UserError
 from audiometry.benchmark.evaluate import Evaluation, evaluate
 from audiometry.benchmark.plan import RunSettings
 from audiometry.benchmark.waiting import PROGRAM, WaitingPool
@@ -45,9 +45,17 @@ def test_many_answers_are_under_way_at_once(tmp_path: Path) -> None:
     assert max(under_way) == 8
 
 
-def test_usage_is_added_up_over_the_run(tmp_path: Path) -> None:
+def test_what_answers_used_and_said_of_themselves_is_added_up_over_the_run(tmp_path: Path) -> None:
     done = run(replace(REMOTE, models=("remote:concurrency=1",)), tmp_path / "run")
-    assert json.loads((done.folder / "run.json").read_text())["timings"][0]["usage"] == {"under_way": 20.0}
+    timings = json.loads((done.folder / "run.json").read_text())["timings"][0]
+    assert timings["usage"] == {"under_way": 20.0}
+    assert timings["facts"] == {"version": {"3": 20}}
+    assert json.loads(outputs(done.folder)["facts"].iloc[0]) == {"version": "3"}
+
+
+def test_what_a_model_can_do_may_depend_on_its_settings(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot respond, which task 'echo' asks; it can: embed"):
+        run(replace(REMOTE, models=("remote:fault=unable",)), tmp_path / "run")
 
 
 def test_tasks_with_the_machine_to_themselves_are_asked_one_at_a_time(tmp_path: Path) -> None:
