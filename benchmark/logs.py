@@ -125,8 +125,9 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the standard library's name
         """The first line: all but a traceback."""
-        record.message = _plain(record.message).translate(ONE_LINE)
-        fields = [f"{name}={_value(value)}" for name, value in _fields(record).items()]
+        secrets = _secrets()
+        record.message = _plain(record.message, secrets).translate(ONE_LINE)
+        fields = [f"{name}={_value(value, secrets)}" for name, value in _fields(record).items()]
         return " ".join([super().formatMessage(record), *fields]).translate(ONE_LINE)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -149,7 +150,7 @@ class JsonFormatter(logging.Formatter):
             document[f"field_{name}" if name in document else name] = value
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps({_plain(name): _plain(value) for name, value in document.items()}, allow_nan=False)
+        return json.dumps(_plain(document, _secrets()), allow_nan=False)
 
 
 def redacted(text: str) -> str:
@@ -158,17 +159,7 @@ def redacted(text: str) -> str:
     >>> redacted("postgresql://me:hunter2@host/db")
     'postgresql://me:***@host/db'
     """
-    text = URL_PASSWORD.sub(r"\1:***@", text)
-    secrets = {
-        value
-        for name, value in os.environ.items()
-        if name.upper().endswith(SECRET_NAMES) and len(value.strip()) >= MIN_SECRET
-    }
-    for secret in sorted(secrets, key=len, reverse=True):  # the longest first: one may be a part of another
-        # also as it looks quoted in a URL, in Python and in JSON
-        for form in {secret, secret.strip(), quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            text = text.replace(form, "***")
-    return text
+    return _struck(text, _secrets())
 
 
 class _RunFile(RotatingFileHandler):
@@ -179,6 +170,13 @@ class _RunFile(RotatingFileHandler):
         self.setLevel(logging.INFO)
         self.setFormatter(JsonFormatter())
         self._told = False
+        self._last: tuple[logging.LogRecord | None, str] = (None, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line; the base class asks for it twice, to see whether it fits and to write it."""
+        if self._last[0] is not record:
+            self._last = (record, super().format(record))
+        return self._last[1]
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the standard library's name
         """Tell the first failure to whoever else listens."""
@@ -212,23 +210,43 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in given if name not in STANDARD and not name.startswith("_")}
 
 
-def _value(value: Any) -> str:
+def _secrets() -> list[str]:
+    """What must not be told, the longest first: one may be a part of another. Read anew for every record."""
+    values = {
+        value
+        for name, value in os.environ.items()
+        if name.upper().endswith(SECRET_NAMES) and len(value.strip()) >= MIN_SECRET
+    }
+    forms: set[str] = set()
+    for value in values:  # also as it looks quoted in a URL, in Python and in JSON
+        forms |= {value, value.strip(), quote(value, safe=""), repr(value)[1:-1], json.dumps(value)[1:-1]}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _struck(text: str, secrets: list[str]) -> str:
+    text = URL_PASSWORD.sub(r"\1:***@", text)
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _value(value: Any, secrets: list[str]) -> str:
     """A field in a line of text: as it is where that is clear, else as JSON."""
-    text = _plain(value)
+    text = _plain(value, secrets)
     if isinstance(text, str) and re.fullmatch(r"[^\s\"'=\x00-\x1f]+", text):
         return text
     return json.dumps(text, ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, secrets: list[str]) -> Any:
     """`value` as JSON can hold it, secrets struck out, long texts cut. Whatever is not plain becomes its text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(_plain(str(name))): _plain(one) for name, one in value.items()}
+        return {str(_plain(str(name), secrets)): _plain(one, secrets) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in value]
-    text = redacted(str(value))
+        return [_plain(one, secrets) for one in value]
+    text = _struck(str(value), secrets)
     return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
