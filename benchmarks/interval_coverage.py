@@ -37,6 +37,7 @@ CHUNK = 50
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 METHODS = ("auto", "t", "percentile", "bca")
 PAIRED = ("paired t", "permutation")
+GAPS = ("gap", "ratio", "variance")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Cell:
     judged: tuple[str, ...]
     quick: bool = False
     note: str = ""
+    repeats: int = REPEATS
 
 
 def outcome(found: Interval, truth: float) -> str:
@@ -233,14 +235,15 @@ def group_cells() -> list[Cell]:
             name = f"{groups} groups of {speakers} speakers, {shape}"
             run = gaps([speakers] * groups, [0.1 * worse] + [0.1] * (groups - 1))
             quick = (groups, speakers, worse) == (4, 10, 1.0)
-            found.append(Cell("Group gaps", name, run, 800, ("gap", "ratio", "variance"), quick=quick))
-    for name, rates in (
+            found.append(Cell("Group gaps", name, run, 800, GAPS, quick=quick, repeats=2 * REPEATS))
+    for shape, rates in (
         ("equal", [0.1] * 5),
         ("the smallest 1.5 times worse", [0.15, 0.1, 0.1, 0.1, 0.1]),
         ("the largest twice as bad", [0.1, 0.1, 0.1, 0.1, 0.2]),
     ):
         run = gaps([8, 12, 20, 40, 60], rates)
-        found.append(Cell("Group gaps", f"8, 12, 20, 40, 60 speakers, {name}", run, 800, ("gap", "ratio", "variance")))
+        name = f"8, 12, 20, 40, 60 speakers, {shape}"
+        found.append(Cell("Group gaps", name, run, 800, GAPS, repeats=2 * REPEATS))
     return found
 
 
@@ -281,7 +284,7 @@ def simulate(chosen: Sequence[int], repeats: int | None, processes: int) -> dict
     every = cells()
     jobs = []
     for index in chosen:
-        total = repeats or REPEATS
+        total = repeats or every[index].repeats
         resamples = 400 if repeats else every[index].resamples
         jobs += [(index, first, min(CHUNK, total - first), resamples) for first in range(0, total, CHUNK)]
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # read by the processes that start now

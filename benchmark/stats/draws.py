@@ -10,8 +10,6 @@ section XI.1.4): the result has the same distribution as counted draws.
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -21,14 +19,11 @@ from audiometry.benchmark.types import FloatArray
 
 __all__ = ["fill_counts"]
 
-MANY = 10_000
+MANY = 20_000
 """From so many clusters on, Poisson counts are quicker than counting draws."""
 
 CACHED_ENTRIES = 250_000
 """Draws counted at once: as many as stay in a processor's cache (2 MB)."""
-
-THREADS = min(os.cpu_count() or 1, 4)
-"""Rows of many clusters that are filled at once; numpy lets other threads run meanwhile."""
 
 MARGIN = 4.0
 """How many standard deviations the sum of Poisson counts is expected below the number of draws."""
@@ -49,9 +44,8 @@ def fill_counts(generator: np.random.Generator, counts: FloatArray) -> None:
     """
     size = counts.shape[1]
     if size >= MANY:
-        # each row has a generator of its own: which thread fills it decides nothing
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(_fill_row, generator.spawn(len(counts)), counts))
+        for row in counts:
+            row[:] = _poisson_then_draws(generator, size)
         return
     step = max(1, CACHED_ENTRIES // size)
     for begin in range(0, len(counts), step):
@@ -59,10 +53,6 @@ def fill_counts(generator: np.random.Generator, counts: FloatArray) -> None:
         drawn = generator.integers(0, size, size=part.shape)
         drawn += np.arange(len(part))[:, None] * size
         part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
-
-
-def _fill_row(generator: np.random.Generator, row: FloatArray) -> None:
-    row[:] = _poisson_then_draws(generator, len(row))
 
 
 def _poisson_then_draws(generator: np.random.Generator, size: int) -> NDArray[np.uint8]:
