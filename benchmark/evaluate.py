@@ -85,6 +85,7 @@ def resume(path: Path, *, store: str | None = None, quiet: bool = False) -> Eval
     document = folder.document()
     if not folder.journal.exists():
         raise StoreError(f"the run in {path} is {document['status']}; there is nothing to go on with")
+    document.setdefault("judges", {})
     given = document["settings"]
     lists = {name: tuple(given[name]) for name in ("models", "tasks", "plugins")}
     plan = make_plan(RunSettings(**{**given, **lists}))
@@ -104,18 +105,25 @@ def _go(plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, qu
     cache = default_cache() if plan.settings.cache else None
     outcome = Outcome()
     interrupted: RunInterruptedError | None = None
+
+    def learned(who: int | str, facts: ModelFacts) -> None:
+        """Write down who is asked, before the first answer: a run that is killed goes on with the same models only."""
+        if _learn(document, who, facts):
+            folder.write_json(RUN, document)
+
     with Progress(plan, quiet=quiet) as progress:
         tally = Tally(plan, done, journal, progress)
-        tally.recall()
         try:
-            outcome = run_plan(plan, tally, done=done, cache=cache, artefacts=str(paths.home() / "artefacts"))
+            tally.recall()
+            outcome = run_plan(
+                plan, tally, done=done, cache=cache, artefacts=str(paths.home() / "artefacts"), learned=learned
+            )
         except RunInterruptedError as error:
             interrupted = error
         finally:
             journal.close()
             if cache is not None:
                 cache.close()
-    _check_same_models(plan, document, outcome.facts)
     document |= _outcome_document(document, outcome, tally)
     done_now = finish(plan, folder, document, tally, url, interrupted=interrupted is not None)
     if interrupted is not None:
@@ -136,7 +144,7 @@ def finish(
     from audiometry.benchmark.store import Store
 
     document["fingerprint"] = fingerprint = _fingerprint(plan, document)
-    results = tally.results(fingerprint, document.get("judges") or {})
+    results = tally.results(fingerprint, document["judges"])
     problems = tally.problems()
     document["status"] = "partial" if interrupted else ("too many failures" if problems else "complete")
     document["finished"] = None if interrupted else datetime.now(UTC).isoformat(timespec="seconds")
@@ -153,12 +161,23 @@ def finish(
     return Evaluation(document["status"], tuple(results), folder.path, tuple(problems))
 
 
-def _check_same_models(plan: Plan, document: Mapping[str, Any], facts: Mapping[int, ModelFacts]) -> None:
-    """A run may only go on with the models that it began with."""
-    for index, before in enumerate(document["models"]):
-        now = facts.get(index, ModelFacts())
-        if before["fingerprint"] and now.fingerprint and before["fingerprint"] != now.fingerprint:
-            raise UserError(f"model {plan.models[index].label!r} has changed since the run began; start a new run")
+def _learn(document: dict[str, Any], who: int | str, facts: ModelFacts) -> bool:
+    """Put the fingerprint of a model, or of a judge by its name, into the document; whether it was not there.
+
+    Raises UserError if another one was there.
+    """
+    model = (
+        document["models"][who] if isinstance(who, int) else {"name": who, "fingerprint": document["judges"].get(who)}
+    )
+    if not facts.fingerprint or facts.fingerprint == model["fingerprint"]:
+        return False
+    if model["fingerprint"]:
+        raise UserError(f"model {model['name']!r} has changed since the run began; start a new run")
+    if isinstance(who, int):
+        model["fingerprint"] = facts.fingerprint
+    else:
+        document["judges"][who] = facts.fingerprint
+    return True
 
 
 def _fingerprint(plan: Plan, document: Mapping[str, Any]) -> str:
@@ -170,7 +189,7 @@ def _fingerprint(plan: Plan, document: Mapping[str, Any]) -> str:
         "limit": plan.settings.limit,
         "resamples": plan.settings.resamples,
     }
-    if document.get("judges"):
+    if document["judges"]:
         text["judges"] = document["judges"]
     return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
 
@@ -195,7 +214,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     ]  # fmt: skip
     settings = plan.settings
     return {
-        "seed": settings.seed, "limit": settings.limit, "settings": asdict(settings), "models": models, "tasks": tasks,
+        "seed": settings.seed, "limit": settings.limit, "settings": asdict(settings), "models": models, "judges": {},
+        "tasks": tasks,
     }  # fmt: skip
 
 
@@ -210,7 +230,6 @@ def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tall
         models.append({**before, **told})
     return {
         "models": models,
-        "judges": {name: facts.fingerprint for name, facts in sorted(outcome.judges.items())},
         "timings": tally.timings(),
         "start_seconds": round(outcome.start_seconds, 3),
         "asked_seconds": round(outcome.asked_seconds, 3),

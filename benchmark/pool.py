@@ -35,6 +35,19 @@ PARCEL_SECONDS = 0.2
 PARCEL_ITEMS = 512
 """How long, and how many samples at most, one message to a worker should last."""
 
+SLACK = 10.0
+"""How much slower than so far samples may become before that looks like a hang."""
+
+LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.ObjectLostError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.TaskCancelledError,
+)
+"""What Ray says when a worker, its node or its answer is gone: not all of it is a RayActorError."""
+
 LOADS = 3
 """How often in a row workers may die while the model loads before the model is given up."""
 
@@ -203,7 +216,7 @@ class Pool:
                 continue
             try:
                 rows, spent = ray.get(ref)
-            except ray.exceptions.RayActorError as error:
+            except LOST as error:
                 self._lost(flight, "error", f"the worker died: {_first_line(error)}")
             else:
                 pairs += self._landed(ref, flight, rows, spent)
@@ -266,13 +279,16 @@ class Pool:
         """Start the clock of the first batch in a worker's queue; those behind it are not yet being asked."""
         first = next((flight for flight in self._flights.values() if flight.worker is worker), None)
         if first is not None and first.deadline is None:
-            first.deadline = time.monotonic() + self._timeout * len(first.job.items)
+            # Batches that go together are quick: one of them may hang, the others take what they took so far, or so.
+            largest = max(self._wanted, *(len(batch.items) for batch in first.job.batches))
+            others = SLACK * (self._item_seconds or 0.0) * len(first.job.items)
+            first.deadline = time.monotonic() + self._timeout * largest + others
 
     def _loaded(self, worker: _Worker) -> None:
         try:
             facts: ModelFacts = ray.get(worker.loading)
             deadly = False
-        except ray.exceptions.RayActorError as error:
+        except LOST as error:
             facts, deadly = ModelFacts(error=f"the worker died while loading: {_first_line(error)}"), True
         if facts.error is None:
             if self.facts is None:

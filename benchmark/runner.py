@@ -19,6 +19,7 @@ from audiometry.benchmark.answers import Done, Pending
 from audiometry.benchmark.batching import LARGEST
 from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.cluster import Stop, check_room, default_workers, plugins_on_workers, ray_cluster
+from audiometry.benchmark.errors import RunInterruptedError
 from audiometry.benchmark.judging import BACKLOG, JudgeQueue, Judging
 from audiometry.benchmark.plan import Item, Plan, PlannedModel
 from audiometry.benchmark.registry import MODELS
@@ -90,6 +91,19 @@ class _Run:
     stack: ExitStack
     stop: Stop
     judging: Judging
+    learned: Callable[[int | str, ModelFacts], None]
+
+    def learn_judge(self, name: str, facts: ModelFacts | None) -> None:
+        """Take, once, what a judge says of itself, and pass it on before its judgements are."""
+        if facts is not None and name not in self.outcome.judges:
+            self.outcome.judges[name] = facts
+            self.learned(name, facts)
+
+    def learn(self, index: int, facts: ModelFacts | None) -> None:
+        """Take, once, what a model says of itself, and pass it on before the model is asked anything."""
+        if facts is not None and index not in self.outcome.facts:
+            self.outcome.facts[index] = facts
+            self.learned(index, facts)
 
     def _first_files(self) -> list[str]:
         """A sound file of each task: where these are seen, the others are too."""
@@ -116,19 +130,32 @@ class _Run:
         """The resources of Ray's cluster; Ray is started, or joined, when first asked."""
         if not self.outcome.cluster:
             began = time.perf_counter()
-            self.outcome.cluster = self.stack.enter_context(
-                ray_cluster(self.plan.settings.plugins, self._first_files())
-            )
+            try:
+                self.outcome.cluster = self.stack.enter_context(
+                    ray_cluster(self.plan.settings.plugins, self._first_files())
+                )
+            except SystemExit:  # Ray has a handler of its own while it starts
+                raise RunInterruptedError("stopped by SIGTERM") from None
             self.stack.enter_context(self.stop)  # Ray has set a handler of its own as it started
             self.outcome.start_seconds = time.perf_counter() - began
         return self.outcome.cluster
 
 
-def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None, artefacts: str) -> Outcome:
+def run_plan(
+    plan: Plan,
+    observer: Observer,
+    *,
+    done: Done,
+    cache: Cache | None,
+    artefacts: str,
+    learned: Callable[[int | str, ModelFacts], None],
+) -> Outcome:
     """Ask everything in the plan that is not done. Answers reach `observer` as they come, in no particular order.
 
     What the cache holds is served first; Ray is started only if something is left to ask. Tasks that want the machine
-    to themselves come last, one model at a time. `artefacts` is the folder for sound that models make.
+    to themselves come last, one model at a time. `artefacts` is the folder for sound that models make. `learned` is
+    told each model's facts (by its place in the plan) and each judge's (by its name) as soon as they are known; what
+    it raises ends the run before anybody is asked.
 
     Raises RunInterruptedError on Ctrl-C or SIGTERM, once the workers have ended.
     """
@@ -136,7 +163,8 @@ def run_plan(plan: Plan, observer: Observer, *, done: Done, cache: Cache | None,
     outcome = Outcome()
     began = time.perf_counter()
     with Stop() as stop, ExitStack() as stack:
-        run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop, Judging(plan, cache, artefacts))
+        judging = Judging(plan, cache, artefacts)
+        run = _Run(plan, observer, done, cache, artefacts, outcome, stack, stop, judging, learned)
         for phase in _phases(plan):
             _run_phase(run, phase)
         outcome.asked_seconds = time.perf_counter() - began - outcome.start_seconds
@@ -170,12 +198,11 @@ def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
         for index, pool in pools.items():
             pool.close()
             if pool.facts is not None:
-                run.outcome.facts[index] = pool.facts
+                run.outcome.facts[index] = pool.facts  # now with the seconds that loading took
             _add_use(run.outcome.utilisation.setdefault(index, {}), pool.utilisation())
         for name, pool in judges.items():
             pool.close()
-            if pool.facts is not None:
-                run.outcome.judges[name] = pool.facts
+            run.learn_judge(name, pool.facts)
 
 
 def _add_use(sums: dict[str, float], more: Mapping[str, float]) -> None:
@@ -188,17 +215,16 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
     """A pool with work left to do; None if the cache, or the run so far, had every answer."""
     plan = run.plan
     model = plan.models[index]
+    fingerprint = MODELS.fingerprint(model.spec)
+    facts = None if fingerprint is None else ModelFacts(fingerprint, model.entry.deterministic)
+    run.learn(index, facts)
     if all(run.done.count(index, t) == plan.tasks[t].size for t in tasks):
         return None
     emit = functools.partial(run.answered, index)
     pending = Pending(plan, index, tasks, done=run.done, cache=run.cache, artefacts=run.artefacts, emit=emit)
-    fingerprint = MODELS.fingerprint(model.spec)
-    facts = None
     first = None
     batches = pending.batches()
-    if fingerprint is not None:
-        facts = ModelFacts(fingerprint, model.entry.deterministic)
-        run.outcome.facts[index] = facts
+    if facts is not None:
         pending.learn(facts)
         first = next(batches, None)
         if first is None:
@@ -233,13 +259,16 @@ def _drive(pools: Mapping[int, _AnyPool], judges: dict[str, _AnyPool], run: _Run
         ready = _ready([*open_pools.values(), *judges.values()])
         for index, pool in list(open_pools.items()):
             pairs = pool.collect(ready)
+            run.learn(index, pool.facts)
             if pairs:
                 run.answered(index, pairs)
             if pool.done:
                 pool.close()
                 del open_pools[index]
-        for pool in judges.values():
-            run.judged(pool.collect(ready))
+        for name, pool in judges.items():
+            judged = pool.collect(ready)
+            run.learn_judge(name, pool.facts)
+            run.judged(judged)
         run.observer.tick()
         run.stop.check()
 
@@ -260,7 +289,8 @@ def _make_judge(run: _Run, name: str, queue: JudgeQueue) -> _AnyPool | None:
     fingerprint = MODELS.fingerprint(model.spec)
     facts = first = None
     if fingerprint is not None:
-        run.outcome.judges[name] = facts = ModelFacts(fingerprint, model.entry.deterministic)
+        facts = ModelFacts(fingerprint, model.entry.deterministic)
+        run.learn_judge(name, facts)
         queue.learn(facts)
         first = next(queue, None)
         if first is None:

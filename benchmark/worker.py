@@ -13,15 +13,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from audiometry.benchmark import audio
 from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
-from audiometry.benchmark.rows import Row, bare_row, describe, make_row
-from audiometry.benchmark.types import Answer, Model, Output, Request, Task
+from audiometry.benchmark.rows import MAX_REASON, Row, bare_row, describe, make_row
+from audiometry.benchmark.types import Answer, Model, Output, OutputStatus, Request, Segment, Task, Waveform
 
 __all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "new_digests"]
 
@@ -223,19 +223,11 @@ def _malformed(answers: Any, expected: int) -> str | None:
 
 
 def checked(output: Output, share: float) -> Output:
-    """An output with its time, its emptiness told, and numbers that are not numbers turned into an error."""
-    timings = dict(output.timings)
-    timings.setdefault("total", share)
-    if output.text is not None and not output.text.isascii():
-        text = output.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written anywhere
-        output = replace(output, text=text)
-    numbers = [*output.labels.values(), *output.usage.values(), *timings.values()]
-    numbers += [number for segment in output.segments for number in (segment.start, segment.end, segment.score or 0.0)]
-    numbers += [] if output.score is None else [output.score]
-    if not all(map(math.isfinite, numbers)):
-        problem = "the model returned a number (score, label, time or usage) that is not a finite number"
-        return Output(status="error", error=problem, timings={"total": share})
-    output = replace(output, timings=timings)
+    """An output with its time, its emptiness told, in plain numbers; one that cannot be kept becomes an error."""
+    try:
+        output = _plain(output, share)
+    except (TypeError, ValueError, AttributeError) as error:
+        return Output(status="error", error=f"the model returned {error}"[:MAX_REASON], timings={"total": share})
     if output.status != "ok":
         return output
     said = output.text is not None and output.text.strip()
@@ -243,3 +235,43 @@ def checked(output: Output, share: float) -> Output:
     if not said and not other and output.embedding is None:
         return replace(output, status="empty")
     return output
+
+
+def _plain(output: Output, share: float) -> Output:
+    """`output` with its time, and its numbers as Python's own.
+
+    Raises TypeError, ValueError or AttributeError, saying what is there instead, for what cannot be kept.
+    """
+    import numpy as np
+
+    if output.status not in get_args(OutputStatus):
+        raise ValueError(f"the unknown status {output.status!r}")
+    if not isinstance(output.text, str | None):
+        raise TypeError(f"text of type {type(output.text).__name__}")
+    if not isinstance(output.audio, Waveform | None):
+        raise TypeError(f"sound of type {type(output.audio).__name__}")
+    for name, array in (
+        ("sound", None if output.audio is None else output.audio.samples),
+        ("an embedding", output.embedding),
+    ):
+        if array is not None and not (np.issubdtype(array.dtype, np.number) and np.isfinite(array).all()):
+            raise ValueError(f"{name} that is not of finite numbers")
+    return replace(
+        output,
+        # half a surrogate pair cannot be written anywhere
+        text=None if output.text is None else output.text.encode("utf-8", "replace").decode(),
+        score=_finite("a score", output.score),
+        labels={name: _finite("a label", value) for name, value in output.labels.items()},
+        timings={"total": share} | {name: _finite("a time", value) for name, value in output.timings.items()},
+        usage={name: _finite("a usage", value) for name, value in output.usage.items()},
+        segments=tuple(
+            Segment(_finite("a time", s.start), _finite("a time", s.end), s.label, _finite("a score", s.score))
+            for s in output.segments
+        ),
+    )
+
+
+def _finite(name: str, number: Any) -> Any:
+    if number is not None and (isinstance(number, str | bytes) or not math.isfinite(number)):
+        raise ValueError(f"{name} that is not a finite number")
+    return None if number is None else float(number)

@@ -82,6 +82,18 @@ def test_a_disk_that_fills_up_while_answers_are_journaled(cli, calm: bytes, tmp_
     check(folder, calm)
 
 
+@pytest.mark.parametrize("name", ["outputs.parquet", "scores.parquet", "results.json", "run.json"])
+def test_a_disk_that_is_full_when_the_evidence_is_written(stopped: Path, calm: bytes, name: str) -> None:
+    temporary = stopped / f".{name}.tmp"
+    temporary.symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"cannot write .*[Nn]o space left on device.*free some space"):
+        resume(stopped, quiet=True)
+    temporary.unlink(missing_ok=True)
+    assert (stopped / "journal.jsonl").exists()
+    resume(stopped, quiet=True)
+    check(stopped, calm)
+
+
 @pytest.mark.parametrize("damage", ["cut", "zeros", "garbage", "garbage and a line's end", "half a character"])
 def test_a_journal_with_a_damaged_end(stopped: Path, calm: bytes, damage: str) -> None:
     journal = stopped / "journal.jsonl"
@@ -91,6 +103,17 @@ def test_a_journal_with_a_damaged_end(stopped: Path, calm: bytes, damage: str) -
         "garbage and a line's end": b"\xff\x00\n[1, 2\n", "half a character": '[0, 0, 9, "é'.encode()[:-1],
     }  # fmt: skip
     journal.write_bytes(whole[:-7] if damage == "cut" else whole + tail[damage])
+    resume(stopped, quiet=True)
+    check(stopped, calm)
+
+
+def test_a_journal_with_a_damaged_middle_is_not_guessed_at(stopped: Path, calm: bytes) -> None:
+    journal = stopped / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:5], lines[5][:-9] + b"\n", *lines[6:]]))
+    with pytest.raises(StoreError, match="line 6: damaged"):
+        resume(stopped, quiet=True)
+    journal.write_bytes(b"".join([*lines[:5], *lines[6:]]))  # what the message could not mend, a person can
     resume(stopped, quiet=True)
     check(stopped, calm)
 
