@@ -79,6 +79,9 @@ def run(
     plugin: Annotated[Texts, typer.Option(help="A Python file with tasks or models of your own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve Prometheus metrics on this port of 127.0.0.1. [default: do not]")
+    ] = None,
 ) -> int:
     """Run models on tasks."""
     from audiometry.benchmark.config import merge, read_config
@@ -96,8 +99,10 @@ def run(
     }  # fmt: skip
     output = output_path or (Path(file["output_path"]) if "output_path" in file else None)
     if resume_run is not None:
-        return end(resume(found_run(resume_run), store=store, quiet=quiet), as_json)
-    done = evaluate(merge(file, flags), output=output, store=store or file.get("store"), quiet=quiet)
+        return end(resume(found_run(resume_run), store=store, quiet=quiet, metrics_port=metrics_port), as_json)
+    done = evaluate(merge(file, flags), output=output, store=store or file.get("store"), quiet=quiet,
+        metrics_port=metrics_port,
+    )  # fmt: skip
     return end(done, as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,14 @@ from typing import Any
 from audiometry.benchmark import paths
 from audiometry.benchmark.answers import Done
 from audiometry.benchmark.cache import default_cache
+from audiometry.benchmark.cluster import Stop
+from audiometry.benchmark.energy import EnergyMeter, carbon_intensity, combined
 from audiometry.benchmark.environment import hardware, versions
 from audiometry.benchmark.errors import RunInterruptedError, StoreError, UserError
 from audiometry.benchmark.evidence import write_evidence
 from audiometry.benchmark.journal import Journal, read_journal
+from audiometry.benchmark.logs import RUN_FINISHED, RUN_INTERRUPTED, RUN_STARTED, run_log
+from audiometry.benchmark.metrics_export import RunMetrics
 from audiometry.benchmark.plan import Plan, RunSettings, make_plan
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.runfolder import RUN, RunFolder
@@ -28,6 +33,8 @@ from audiometry.benchmark.types import Result
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Evaluation", "evaluate", "finish", "plan_document", "resume"]
+
+log = logging.getLogger("audiometry.evaluate")
 
 RUNNING = "running"
 
@@ -49,11 +56,13 @@ def evaluate(
     store: str | None = None,
     command: Sequence[str] = (),
     quiet: bool = False,
+    metrics_port: int | None = None,
 ) -> Evaluation:
     """Run models on tasks, and leave a run folder and rows in the store.
 
     `output` is the run folder (default: a new one under the home folder); `store` is the database's URL. A run that
-    is stopped leaves a readable folder that `resume` goes on with, and nothing in the store.
+    is stopped leaves a readable folder that `resume` goes on with, and nothing in the store. With `metrics_port`, a
+    TCP port of this machine, the run's progress is served there for Prometheus.
 
     Raises a UserError for bad input before any model is loaded, and RunInterruptedError after a partial run is
     written.
@@ -63,6 +72,7 @@ def evaluate(
     plan = make_plan(settings)
     url = store or paths.store_url()
     check_writable(url)
+    carbon_intensity()
     created = datetime.now(UTC)
     run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     folder = RunFolder.create(output or paths.runs_folder() / run_id)
@@ -71,10 +81,10 @@ def evaluate(
         "command": list(command) or sys.argv, **plan_document(plan), "versions": versions(), "hardware": hardware(),
     }  # fmt: skip
     folder.write_json(RUN, document)
-    return _go(plan, folder, document, url, quiet=quiet)
+    return _logged(plan, folder, document, url, quiet=quiet, metrics_port=metrics_port)
 
 
-def resume(path: Path, *, store: str | None = None, quiet: bool = False) -> Evaluation:
+def resume(path: Path, *, store: str | None = None, quiet: bool = False, metrics_port: int | None = None) -> Evaluation:
     """Go on with a run that was stopped; what was answered is not asked again.
 
     Raises StoreError if the folder holds no unfinished run, UserError if its tasks would be asked otherwise today.
@@ -96,15 +106,43 @@ def resume(path: Path, *, store: str | None = None, quiet: bool = False) -> Eval
             )
     url = store or paths.store_url()
     check_writable(url)
-    return _go(plan, folder, document, url, quiet=quiet)
+    return _logged(plan, folder, document, url, quiet=quiet, metrics_port=metrics_port)
 
 
-def _go(plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, quiet: bool) -> Evaluation:
+def _logged(
+    plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, quiet: bool, metrics_port: int | None
+) -> Evaluation:
+    """Go on with the run, and keep its log in its folder."""
+    names = {"models": [model.label for model in plan.models], "tasks": [one.task.name for one in plan.tasks]}
+    # A signal while results are written does not stop that: it takes seconds, and is what the run was for.
+    with Stop() as stop, run_log(folder.path):
+        log.info(RUN_STARTED, extra={"run": document["id"], **names})
+        try:
+            done = _go(plan, folder, document, url, quiet=quiet, metrics_port=metrics_port, stop=stop)
+        except RunInterruptedError as error:
+            log.info(RUN_INTERRUPTED, extra={"run": document["id"], "reason": str(error)})
+            raise
+        log.info(RUN_FINISHED, extra={"run": document["id"], "status": done.status, "problems": done.problems})
+        return done
+
+
+def _go(
+    plan: Plan,
+    folder: RunFolder,
+    document: dict[str, Any],
+    url: str,
+    *,
+    quiet: bool,
+    metrics_port: int | None,
+    stop: Stop,
+) -> Evaluation:
     done = Done(plan)
     journal = Journal(folder.journal)
     cache = default_cache() if plan.settings.cache else None
     outcome = Outcome()
     interrupted: RunInterruptedError | None = None
+    meter = EnergyMeter()
+    meter.start()
 
     def learned(who: int | str, facts: ModelFacts) -> None:
         """Write down who is asked, before the first answer: a run that is killed goes on with the same models only."""
@@ -112,19 +150,26 @@ def _go(plan: Plan, folder: RunFolder, document: dict[str, Any], url: str, *, qu
             folder.write_json(RUN, document)
 
     with Progress(plan, quiet=quiet) as progress:
-        tally = Tally(plan, done, journal, progress)
+        tally = Tally(plan, done, journal, progress, meter)
         try:
             tally.recall()
+            stop.check()
+            if metrics_port is not None:
+                tally.metrics = RunMetrics(plan, done, port=metrics_port)
+                print(f"metrics: {tally.metrics.url}", file=sys.stderr)
             outcome = run_plan(
                 plan, tally, done=done, cache=cache, artefacts=str(paths.home() / "artefacts"), learned=learned
             )
         except RunInterruptedError as error:
             interrupted = error
         finally:
+            if tally.metrics is not None:
+                tally.metrics.close()
             journal.close()
             if cache is not None:
                 cache.close()
     document |= _outcome_document(document, outcome, tally)
+    document["energy"] = combined(document.get("energy"), meter.document())
     done_now = finish(plan, folder, document, tally, url, interrupted=interrupted is not None)
     if interrupted is not None:
         raise RunInterruptedError(

@@ -8,6 +8,7 @@ worker killed from outside costs nothing.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +18,22 @@ from typing import Any
 import ray
 
 from audiometry.benchmark.answers import Memory
+from audiometry.benchmark.energy import CpuTime
+from audiometry.benchmark.logs import (
+    MODEL_LOADED,
+    MODEL_NOT_LOADED,
+    SAMPLE_FAILED,
+    SAMPLE_RETRIED,
+    SAMPLE_TIMED_OUT,
+    WORKER_LOST,
+)
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
 from audiometry.benchmark.rows import Row, failed_row
 from audiometry.benchmark.worker import Evaluator, ModelFacts, Spent
 
 __all__ = ["Actor", "Pool"]
+
+log = logging.getLogger("audiometry.pool")
 
 Actor = ray.remote(Evaluator)
 
@@ -142,8 +154,13 @@ class Pool:
         workers: int,
         sample_timeout: float,
         start: Callable[[int | None], Any],
+        label: str,
+        used: Callable[[CpuTime], None],
     ) -> None:
+        """`label` names the model in the log; `used` is told what each worker has used with each of its answers."""
         self.facts = facts
+        self._label = label
+        self._used = used
         self._tasks = tasks
         self._pending = pending
         self._timeout = sample_timeout
@@ -270,6 +287,8 @@ class Pool:
         self._head(flight.worker)
         items = flight.job.items
         self._use.add(spent)
+        if spent.cpu is not None:
+            self._used(spent.cpu)
         self._wanted = max(self._wanted, spent.batch_size)
         each = spent.busy / len(items)
         self._item_seconds = each if self._item_seconds is None else 0.7 * self._item_seconds + 0.3 * each
@@ -298,9 +317,13 @@ class Pool:
             self._use.start = self._use.start or worker.since - worker.added
             self._use.workers = max(self._use.workers, len(self._workers))
             self._bad_loads = 0
+            log.info(
+                MODEL_LOADED, extra={"model": self._label, "seconds": facts.seconds, "workers": len(self._workers)}
+            )
             return
         self._drop(worker)
         self._bad_loads += 1
+        log.warning(MODEL_NOT_LOADED, extra={"model": self._label, "reason": facts.error})
         loaded = any(other.facts for other in self._workers)
         if not loaded and (not deadly or self._bad_loads >= LOADS):
             self.facts = self.facts or facts
@@ -320,14 +343,20 @@ class Pool:
         jobs = [self._flights.pop(ref).job for ref in held]
         self._drop(flight.worker)
         halves = flight.job.halves()
+        samples = [item.sample.id for job in jobs for item in job.items]
+        told = {"model": self._label, "reason": reason, "samples": len(samples), "first": samples[0]}
+        log.warning(WORKER_LOST, extra=told)
         if len(jobs) > 1:
             self._suspects.extend(replace(job, suspect=True) for job in jobs)
         elif halves:
             self._suspects.extend(halves)
         elif status == "timeout" or flight.job.deaths + 1 >= DEATHS:
             self._mark(flight.job, status, reason)
+            log.info(SAMPLE_TIMED_OUT if status == "timeout" else SAMPLE_FAILED, extra=told)
+            return
         else:
             self._suspects.append(replace(flight.job, suspect=True, deaths=flight.job.deaths + 1))
+        log.info(SAMPLE_RETRIED, extra=told)
 
     def _drop(self, worker: _Worker) -> None:
         ray.kill(worker.actor)

@@ -6,6 +6,7 @@ Models that compute here run on Ray's workers; models that work elsewhere are wa
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,8 +20,10 @@ from audiometry.benchmark.answers import Done, Pending
 from audiometry.benchmark.batching import LARGEST
 from audiometry.benchmark.cache import Cache
 from audiometry.benchmark.cluster import Stop, check_room, default_workers, plugins_on_workers, ray_cluster
+from audiometry.benchmark.energy import CpuTime
 from audiometry.benchmark.errors import RunInterruptedError
 from audiometry.benchmark.judging import BACKLOG, JudgeQueue, Judging
+from audiometry.benchmark.logs import RAY_STARTED
 from audiometry.benchmark.plan import Item, Plan, PlannedModel
 from audiometry.benchmark.registry import MODELS
 from audiometry.benchmark.rows import Row
@@ -29,6 +32,8 @@ from audiometry.benchmark.waiting import WaitingPool
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Observer", "Outcome", "run_plan"]
+
+log = logging.getLogger("audiometry.runner")
 
 WAIT_SECONDS = 0.5
 TURN_SECONDS = 0.02
@@ -59,8 +64,12 @@ class Observer(Protocol):
         """Samples of a model were answered and scored."""
         ...
 
-    def tick(self) -> None:
-        """Time has passed."""
+    def tick(self, *, closing: bool = False) -> None:
+        """Time has passed; with `closing`, workers are about to be ended."""
+        ...
+
+    def used(self, cpu: CpuTime) -> None:
+        """A worker tells what it has used so far."""
         ...
 
 
@@ -138,6 +147,8 @@ class _Run:
                 raise RunInterruptedError("stopped by SIGTERM") from None
             self.stack.enter_context(self.stop)  # Ray has set a handler of its own as it started
             self.outcome.start_seconds = time.perf_counter() - began
+            told = {name: self.outcome.cluster.get(name, 0) for name in ("CPU", "GPU")}
+            log.info(RAY_STARTED, extra={"seconds": round(self.outcome.start_seconds, 3), **told})
         return self.outcome.cluster
 
 
@@ -195,6 +206,7 @@ def _run_phase(run: _Run, phase: Mapping[int, list[int]]) -> None:
                 pools[index] = pool
         _drive(pools, judges, run)
     finally:
+        run.observer.tick(closing=True)
         for index, pool in pools.items():
             pool.close()
             if pool.facts is not None:
@@ -241,7 +253,8 @@ def _make_pool(run: _Run, index: int, tasks: list[int]) -> _AnyPool | None:
     workers = plan.settings.workers or default_workers(model, cluster, judged)
     return Pool(
         plan.tasks, pending, batches, first=first, facts=facts, workers=1 if exclusive else workers,
-        sample_timeout=plan.settings.sample_timeout, start=_starter(run, model),
+        sample_timeout=plan.settings.sample_timeout, start=_starter(run, model), label=model.label,
+        used=run.observer.used,
     )  # fmt: skip
 
 
@@ -263,6 +276,7 @@ def _drive(pools: Mapping[int, _AnyPool], judges: dict[str, _AnyPool], run: _Run
             if pairs:
                 run.answered(index, pairs)
             if pool.done:
+                run.observer.tick(closing=True)
                 pool.close()
                 del open_pools[index]
         for name, pool in judges.items():
@@ -308,7 +322,7 @@ def _make_judge(run: _Run, name: str, queue: JudgeQueue) -> _AnyPool | None:
         model = replace(model, resources=replace(model.resources, cpus=0.0))
     return Pool(
         tasks, queue, queue, first=first, facts=facts, workers=1, sample_timeout=run.plan.settings.sample_timeout,
-        start=_starter(run, model),
+        start=_starter(run, model), label=name, used=run.observer.used,
     )  # fmt: skip
 
 

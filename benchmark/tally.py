@@ -9,8 +9,10 @@ from typing import Any
 
 from audiometry.benchmark.answers import Done
 from audiometry.benchmark.columns import FAILURES, Columns, Subject, reduce_columns
+from audiometry.benchmark.energy import CpuTime, EnergyMeter
 from audiometry.benchmark.evidence import Names
 from audiometry.benchmark.journal import Journal, Line, read_journal, repair
+from audiometry.benchmark.metrics_export import RunMetrics
 from audiometry.benchmark.plan import Item, Plan
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.rows import Row
@@ -43,6 +45,8 @@ class Tally:
     done: Done
     journal: Journal
     progress: Progress
+    meter: EnergyMeter | None = None
+    metrics: RunMetrics | None = None
     columns: dict[tuple[int, int], Columns] = field(default_factory=dict)
     sums: dict[tuple[int, int], _Sums] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
@@ -55,10 +59,19 @@ class Tally:
         for line in lines:
             self._count(line)
         self.progress.answered(model, fresh)
+        if self.metrics is not None:
+            self.metrics.answered(model, fresh)
 
-    def tick(self) -> None:
-        """Let the journal make durable what it holds."""
+    def tick(self, *, closing: bool = False) -> None:
+        """Let the journal make durable what it holds, and the meter look."""
         self.journal.tick()
+        if self.meter is not None:
+            self.meter.look(now=closing)
+
+    def used(self, cpu: CpuTime) -> None:
+        """Take a worker's account of its processor time."""
+        if self.meter is not None:
+            self.meter.report(cpu)
 
     def recall(self) -> int:
         """Take the answers of the journal of a run that was stopped; returns how many."""

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from audiometry.benchmark import logs
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import Row, bare_row, describe, failed_row, make_row
@@ -157,6 +158,7 @@ async def _serve(pipe: Connection) -> None:
 
 def main() -> None:
     """Serve the pipe whose file descriptor is the first argument, in the folder that is the second."""
+    logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever started this decides
     descriptor, folder = int(sys.argv[1]), sys.argv[2]
     if Path(folder).is_dir():

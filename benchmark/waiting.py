@@ -6,6 +6,7 @@ back one by one, so that a slow one holds up no other.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from audiometry.benchmark.answers import Memory
 from audiometry.benchmark.errors import AudiometryError
+from audiometry.benchmark.logs import MODEL_LOADED, MODEL_NOT_LOADED, SAMPLE_FAILED, SAMPLE_RETRIED, WORKER_LOST
 from audiometry.benchmark.plan import Batch, Item, PlannedTask
 from audiometry.benchmark.rows import Row, failed_row
 from audiometry.benchmark.waiter import Fault, Loaded, Opening
@@ -28,6 +30,8 @@ AHEAD = 3
 """Samples handed over, as a multiple of what may be under way at once: the process never runs dry between messages."""
 
 PARCEL_ITEMS = 256
+
+log = logging.getLogger("audiometry.waiting")
 
 PROGRAM = "from audiometry.benchmark.waiter import main; main()"
 
@@ -199,8 +203,11 @@ class WaitingPool:
 
     def _loaded(self, message: Loaded) -> None:
         if message.facts.error is not None:
+            log.warning(MODEL_NOT_LOADED, extra={"model": str(self._opening.model), "reason": message.facts.error})
             self._give_up(f"the model did not load: {message.facts.error}")
             return
+        told = {"model": str(self._opening.model), "seconds": message.facts.seconds}
+        log.info(MODEL_LOADED, extra=told | {"concurrency": message.concurrency})
         if self.facts is None:
             self._pending.learn(message.facts)
         self.facts, self._concurrency, self._bad_loads = message.facts, message.concurrency, 0
@@ -210,17 +217,21 @@ class WaitingPool:
         """Decide what becomes of the samples under way at a process that died or hung; another takes its place."""
         loaded = bool(self._concurrency)
         self.close()
+        told = {"model": str(self._opening.model), "reason": reason, "samples": len(self._out)}
+        log.warning(WORKER_LOST, extra=told)
         if not loaded:
             self._bad_loads += 1
             if self._bad_loads >= DEATHS:
                 self._give_up(f"the model did not load: {reason}")
             return
+        log.info(SAMPLE_RETRIED, extra=told)
         alone = len(self._out) == 1
         for (task, position), item in self._out.items():
             deaths = self._deaths.get((task, position), 0) + alone
             if deaths >= DEATHS:
                 self._deaths.pop((task, position), None)
                 self._fail(task, item, reason)
+                log.info(SAMPLE_FAILED, extra=told | {"first": item.sample.id})
             else:
                 self._deaths[task, position] = deaths
                 self._suspects.append((task, item))

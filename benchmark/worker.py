@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, get_args
 
 from audiometry.benchmark import audio
 from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
+from audiometry.benchmark.energy import CpuTime, cpu_time
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
@@ -44,6 +45,8 @@ class Spent:
     model: float
     score: float
     batch_size: int = 0
+    cpu: CpuTime | None = None
+    """What the worker's process has used since it began."""
 
     @property
     def busy(self) -> float:
@@ -115,7 +118,7 @@ class Evaluator:
                     row = self._row(batch, item, outputs[item.position])
                     rows.append(replace(row, digests=digests.get(item.position, {})))
             size = 0 if self._sizer is None else self._sizer.size
-            return rows, Spent(decode_seconds, asked - start, time.perf_counter() - asked, size)
+            return rows, Spent(decode_seconds, asked - start, time.perf_counter() - asked, size, cpu_time())
 
     def _answer(self, batches: list[_Ready]) -> list[dict[int, Output]]:
         """Outputs of each batch by position; with a sizer, the batches are joined and cut anew."""

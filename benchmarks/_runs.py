@@ -1,4 +1,4 @@
-"""Whole runs of `audiometry` for the benchmarks: a process of its own each, in a new home with the corpora there are."""
+"""Whole runs of `audiometry` for the benchmarks: a process each, in a new home with the corpora there are."""
 
 from __future__ import annotations
 

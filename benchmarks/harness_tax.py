@@ -1,8 +1,9 @@
 """The harness's tax: `audiometry run` on Whisper tiny.en beside the tightest loop over the same clips.
 
-The loop is the same library with the same settings, threads and order, sound decoded ahead in a thread of its own; it
-scores nothing and keeps nothing. Both run in a process of their own, in turns. Both count from the model being loaded
-until the last answer, ours scored and journalled; what comes before and after is told. The value is ours over the loop's: 1 is the bound. By default 48 clips; ``--full`` takes 500.
+The loop is the same library with the same settings, threads and order; it scores nothing and keeps nothing. Both run in
+a process of their own, in turns. Both count from the model being loaded until the last answer, ours scored and
+journalled; what comes before and after is told. The value is ours over the loop's: 1 is the bound. By default 48 clips;
+``--full`` takes 500.
 """
 
 from __future__ import annotations

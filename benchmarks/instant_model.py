@@ -1,9 +1,9 @@
 """What the harness itself can do: samples a second of a model that answers at once without touching the sound.
 
-Each sample is a real English prompt with its transcript (over and over, under new ids). It is planned, travels to Ray's
-workers, is scored as word error rate with Whisper's normaliser, journalled, kept in the cache, written as Parquet,
-reduced with intervals over every slice, and stored. Start-up (Ray, worker processes) is told apart. Beside it the bound:
-a loop in this process that only scores. ``--full`` takes a million samples.
+Each sample is a real English prompt with its transcript (over and over, under new ids). It is planned, travels to
+Ray's workers, is scored as word error rate with Whisper's normaliser, journalled, kept in the cache, written as
+Parquet, reduced with intervals over every slice, and stored. Start-up (Ray, worker processes) is told apart. Beside it
+the bound: a loop in this process that only scores. ``--full`` takes a million samples.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def main() -> None:
     rate = count / (done.seconds - done.apart)
     used = done.document["models"][0]["utilisation"]
     print(f"{count:,} samples in {done.seconds:.1f} s, of which {done.apart:.1f} s start-up; word error rate "
-          f"{done.value:.3f}; driver's peak {done.peak / 2**20:.0f} MiB; {size / count:.0f} bytes a sample on disk")  # fmt: skip
+          f"{done.value:.3f}; driver's peak {done.peak / 2**20:.0f} MiB; {size / count:.0f} bytes a sample on "
+          "disk")  # fmt: skip
     print(f"workers: {used}")
     print(f"{count:,} samples of an instant model end to end {rate:,.0f} samples/s, a loop that only scores "
           f"{bound:,.0f} samples/s, value {rate:.0f}")  # fmt: skip

@@ -2,8 +2,8 @@
 
 The work: Whisper tiny.en on real telephone clips, and 20,000 questions to a model that answers at once. Ray Data maps
 batches over a pool of two actors, as its users do; ours is the pool of `audiometry.benchmark.pool`'s actors, driven as
-plainly (two parcels in flight each). Neither scores or keeps anything. Ray's own start is apart, actors' starts are not.
-By default 24 clips; ``--full`` takes 200.
+plainly (two parcels in flight each). Neither keeps anything. Ray's own start is apart, actors' starts are not. By
+default 24 clips; ``--full`` takes 200.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_undisturbed_run_leaves_everything(tmp_path: Path) -> None:
     overall = next(result for result in done.results if result.slice == "all")
     assert (done.status, overall.value, overall.n, overall.failed) == ("complete", 0.0, 20, 0)
     assert {path.name for path in done.folder.iterdir()} == {
-        "run.json", "results.json", "outputs.parquet", "scores.parquet",
+        "run.json", "results.json", "outputs.parquet", "scores.parquet", "log.jsonl",
     }  # fmt: skip
     document = json.loads((done.folder / "run.json").read_text())
     assert document["models"][0]["fingerprint"] == "faulty-none-007-"
