@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from audiometry.benchmark import paths
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.types import Audio, Request
@@ -31,7 +33,7 @@ CHUNK = 500
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS answers_used ON answers (used);
+DROP INDEX IF EXISTS answers_used;
 """
 
 
@@ -54,6 +56,7 @@ class Cache:
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute("PRAGMA wal_autocheckpoint=8000")  # pages: seldom, as each waits for the disk
             self._database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
@@ -72,13 +75,13 @@ class Cache:
             part = keys[start : start + CHUNK]
             marks = ",".join("?" * len(part))
             query = f"SELECT key, answer FROM answers WHERE key IN ({marks})"  # noqa: S608  # only question marks
-            found |= {key: json.loads(answer) for key, answer in self._run(query, part)}
+            found |= {key: orjson.loads(answer) for key, answer in self._run(query, part)}
         return found
 
     def keep(self, answers: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Keep (key, answer) pairs, in one transaction."""
         now = time.time()
-        lines = [(key, json.dumps(answer, allow_nan=False), now) for key, answer in answers]
+        lines = [(key, orjson.dumps(answer, default=dict).decode(), now) for key, answer in answers]
         self._many("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", lines)
 
     def touch(self, keys: Iterable[str]) -> None:

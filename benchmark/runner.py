@@ -38,7 +38,6 @@ log = logging.getLogger("audiometry.runner")
 WAIT_SECONDS = 0.5
 TURN_SECONDS = 0.02
 """How long to wait for one kind of pool while there are both."""
-GATHER_SECONDS = 0.01
 
 
 class _AnyPool(Protocol):
@@ -338,7 +337,7 @@ def _ready(pools: Iterable[_AnyPool]) -> set[Any]:
 
     ready, left = ray.wait(refs, num_returns=1, timeout=0 if pipes else WAIT_SECONDS, fetch_local=True)
     if ready and left:
-        more, _ = ray.wait(left, num_returns=len(left), timeout=GATHER_SECONDS, fetch_local=True)
+        more, _ = ray.wait(left, num_returns=len(left), timeout=0, fetch_local=True)
         ready += more
     return set(ready)
 
