@@ -88,7 +88,7 @@ def watch(settings: RunSettings, folder: Path) -> Watcher:
         watcher = Watcher(metrics, done)
         watcher.seen.append(scrape(metrics))
         cache = default_cache() if settings.cache else None
-        run_plan(plan, watcher, done=done, cache=cache, artefacts=str(folder))
+        run_plan(plan, watcher, done=done, cache=cache, artefacts=str(folder), learned=lambda *_: None)
         if cache is not None:
             cache.close()
     return watcher

@@ -35,10 +35,10 @@ def _words(name, texts):
     )  # fmt: skip
 
 
-@task("words")
+@task("sayings")
 def words(*, count: int = 20) -> Task:
     """Say the text again: word0000, word0001, …"""
-    return _words("words", [f"word{i:04d}" for i in range(count)])
+    return _words("sayings", [f"word{i:04d}" for i in range(count)])
 
 
 @task("perils")

@@ -16,7 +16,7 @@ from audiometry.benchmark.store import Store
 
 HERE = Path(__file__).parent
 COUNT = 400
-MODEL, TASK = "breaking:seconds=0.02", f"words:count={COUNT}"
+MODEL, TASK = "breaking:seconds=0.02", f"sayings:count={COUNT}"
 
 pytestmark = pytest.mark.slow
 
@@ -102,8 +102,6 @@ def test_signals_leave_a_run_that_can_be_gone_on_with(cli, calm: bytes, tmp_path
         f"SIGINT@ray_cluster+{chance.uniform(0.05, 1.5):.2f}s": {130},
         f"SIGINT*2@_encoded:{chance.randint(40, 90)}+{chance.randrange(30)}": {130},
         f"SIGTERM@_encoded:{chance.randint(40, 90)}+{chance.randrange(30)}": {130},
-        f"SIGINT@write_evidence+{chance.randrange(200)}": {130},
-        "SIGTERM@finish+20": {130, -signal.SIGTERM},
     }.items():
         ended = cli.run(words, fault=moment)
         assert ended.code in codes, (moment, ended)
@@ -116,7 +114,8 @@ def test_signals_leave_a_run_that_can_be_gone_on_with(cli, calm: bytes, tmp_path
             check_partial(folder, kept)
         before = kept
         words = ["run", "--resume", str(folder), "--json", "--quiet"]
-    ended = cli.run(words)
+    # While results are written a signal is too late to stop anything: they are seconds away.
+    ended = cli.run(words, fault=f"SIGTERM@write_evidence+{chance.randrange(200)}")
     assert ended.code == 0, ended
     check(folder, calm, cli.home / "store.db")
 

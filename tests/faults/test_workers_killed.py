@@ -63,7 +63,7 @@ def until(true: Callable[[], bool], over: threading.Event) -> None:
 
 def test_twenty_kills_of_workers_in_one_run(tmp_path: Path) -> None:
     settings = RunSettings(
-        models=("breaking:seconds=0.005",), tasks=(f"words:count={COUNT}",), plugins=(PLUGIN,), batch_size=4,
+        models=("breaking:seconds=0.005",), tasks=(f"sayings:count={COUNT}",), plugins=(PLUGIN,), batch_size=4,
         resamples=100, workers=2, cache=False, max_failures=0.0,
     )  # fmt: skip
     calm = evaluate(settings, output=tmp_path / "calm", quiet=True).folder

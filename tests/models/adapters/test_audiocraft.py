@@ -315,7 +315,7 @@ FLOATS = Storage("storage", torch.FloatStorage, "0", "cpu", 4)
         (Rebuilt(FLOATS, 0, (2, 2), (1,), False, OrderedDict()), "shorter"),
         (Storage("storage", torch.FloatStorage, "../../etc", "cpu", 4), "a storage that is none"),
         (Storage("elsewhere", torch.FloatStorage, "0", "cpu", 4), "a storage that is none"),
-        (print, "this one wants builtins.print"),
+        (len, "this one wants builtins.len"),
         (torch.nn.Linear, "this one wants torch.nn.modules.linear.Linear"),
     ],
 )
