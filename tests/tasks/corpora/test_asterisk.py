@@ -111,7 +111,9 @@ def test_each_bad_source_is_named_with_its_mend(packages, home, tmp_path):
     fails(packages, r"holds no package asterisk-core-sounds-en_\*.deb")
 
 
-@pytest.mark.parametrize(("suffix", "data"), [("", b"\xff\xfe\xfd"), (".gz", gzip.compress(b"a: b" * 99)[:-9])])
+@pytest.mark.parametrize(
+    ("suffix", "data"), [("", b"\xff\xfe\xfd"), (".gz", gzip.compress(b"a: b" * 99)[:-9])], ids=["text", "gzip"]
+)
 def test_a_transcript_that_cannot_be_read_is_named(home, tmp_path, suffix, data):
     (tmp_path / f"core-sounds-en.txt{suffix}").write_bytes(data)
     (tmp_path / "a.g722").write_bytes(b"\0" * 800)
