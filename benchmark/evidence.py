@@ -6,6 +6,7 @@ Written in stretches, so that a million samples need no more memory than one str
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,23 +24,6 @@ OUTPUTS = "outputs.parquet"
 SCORES = "scores.parquet"
 STRETCH = 20_000
 
-TEXTS = (
-    "model",
-    "task",
-    "sample_id",
-    "status",
-    "text",
-    "error",
-    "labels",
-    "segments",
-    "usage",
-    "facts",
-    "judged",
-    "audio_out",
-    "embedding",
-    "audio",
-)
-NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
 KEPT = (
     "text",
     "score",
@@ -53,8 +37,10 @@ KEPT = (
     "audio_out",
     "embedding",
 )
-"""What is kept of an output, by `worker.output_columns`."""
+"""What is kept of an output, by `rows.output_columns`."""
 
+NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
+TEXTS = ("model", "task", "sample_id", "status", *(name for name in KEPT if name not in NUMBERS), "audio")
 STRUCTURED = ("labels", "segments", "usage", "facts", "judged")
 """What of it is kept as JSON."""
 
@@ -103,6 +89,8 @@ def write_evidence(
             for writer in writers.values():
                 writer.close()
         for name, path in temporary.items():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # the journal, which is removed next, was on the disk
             path.replace(folder / name)
     except OSError as error:
         raise StoreError(f"cannot write the evidence in {folder}: {error}; free some space and run again") from error

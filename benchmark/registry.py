@@ -94,6 +94,8 @@ class Entry(Generic[T]):
     """Whether requests must reach the model with their sound decoded."""
     waits: bool = False
     """Whether it is a `WaitingModel`: it works elsewhere, and is asked from one process with an event loop."""
+    concurrent: bool = False
+    """Whether several threads may ask one model at once; it then computes no more at a time than its threads allow."""
     able: Callable[..., Iterable[Ability]] | None = None
     """Which of the abilities the model has with given settings; by default all."""
     needs: str | None = None
@@ -230,6 +232,7 @@ def model(
     deterministic: bool = False,
     waveforms: bool = True,
     waits: bool = False,
+    concurrent: bool = False,
     able: Callable[..., Iterable[Ability]] | None = None,
     needs: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -244,7 +247,7 @@ def model(
             _entry(
                 name, factory, abilities=frozenset(abilities), control=control, given=given,
                 resources=resources, check=check, fingerprint=fingerprint, deterministic=deterministic,
-                waveforms=waveforms, waits=waits, able=able, needs=needs,
+                waveforms=waveforms, waits=waits, concurrent=concurrent, able=able, needs=needs,
             )
         )  # fmt: skip
         return factory

@@ -118,13 +118,17 @@ def compare_tables(
         return Comparison(value, None, None, 1.0, "can't tell", "none", units.clusters, notes)
     if np.ptp(defined) <= UNCHANGED * max(1.0, abs(value)):
         return _unchanged(value, units, metric, level, margin, notes)
+    error, freedom = standard_error(defined, left_out, units, groups, by_size=False)
+    low, high, p = _t_test(value, error, freedom, level)
+    return Comparison(value, low, high, p, _verdict(low, high, metric, margin), "t", units.clusters, notes)
+
+
+def _t_test(value: float, error: float, freedom: float, level: float) -> tuple[float, float, float]:
+    """The interval's ends and the two-sided p of a value with that standard error."""
     from scipy.special import stdtr, stdtrit
 
-    error, freedom = standard_error(defined, left_out, units, groups, by_size=False)
     half = float(stdtrit(freedom, 0.5 + level / 2)) * error
-    p = float(2 * stdtr(freedom, -abs(value) / error))
-    low, high = value - half, value + half
-    return Comparison(value, low, high, p, _verdict(low, high, metric, margin), "t", units.clusters, notes)
+    return value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error))
 
 
 def permutation_test(

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.errors import DataError, SettingError, UserError
 
-__all__ = ["architecture", "checkpoint_files", "read_json", "weight_files"]
+__all__ = ["architecture", "checkpoint_files", "load_network", "read_json", "weight_files"]
 
 MAX_JSON_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 100_000_000
@@ -103,3 +103,33 @@ def _check_whole(path: Path) -> None:
             raise DataError(f"{path} has a header that is not safetensors; copy it again") from error
     if promised != size:
         raise DataError(f"{path} is cut off: its header promises {promised} bytes and {size} are there; copy it again")
+
+
+def load_network(owner: str, folder: Path, named: str, dtype: str, device: str) -> Any:
+    """The network of the transformers class `named` with the weights in `folder`, on `device`, ready to answer.
+
+    Code in the folder is not run, and only safetensors are read. Raises SettingError for a device that is not here,
+    UserError if transformers has no such class, DataError if weights are missing or have another shape.
+    """
+    import torch
+    import transformers
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingError(f"model {owner!r}, setting 'device': this machine has no {device!r}; leave it out")
+    if not hasattr(transformers, named):
+        raise UserError(f"model {owner!r}: transformers {transformers.__version__} has no {named}; install a newer one")
+    network, report = getattr(transformers, named).from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=getattr(torch, dtype),
+        output_loading_info=True,
+    )
+    absent = sorted(str(key) for sort in ("missing_keys", "mismatched_keys") for key in report[sort])
+    if absent:
+        raise DataError(
+            f"model {owner!r}: {folder} lacks {len(absent)} of the weights that its config.json promises, "
+            f"{absent[0]} first; save the model again"
+        )
+    return network.to(device).eval()

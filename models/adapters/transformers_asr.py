@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.errors import AudioError, DataError, SettingError
 from audiometry.benchmark.registry import model
 from audiometry.benchmark.types import Output, Request
-from audiometry.models.adapters.checkpoints import architecture, checkpoint_files, read_json
+from audiometry.models.adapters.checkpoints import architecture, checkpoint_files, load_network, read_json
 from audiometry.models.adapters.common import (
     Recogniser,
     answer_one,
@@ -166,31 +166,15 @@ class _Loaded:
 
 
 def _load(folder: Path, dtype: str, device: str) -> _Loaded:
-    import torch
     import transformers
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingError(f"model 'transformers-asr', setting 'device': this machine has no {device!r}; leave it out")
     named = architecture(folder)
-    network, report = getattr(transformers, named).from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=getattr(torch, dtype),
-        output_loading_info=True,
-    )
-    absent = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind])
-    if absent:
-        raise DataError(
-            f"model 'transformers-asr': {folder} lacks {len(absent)} of the weights that its config.json promises, "
-            f"{absent[0]} first; save the model again"
-        )
+    network = load_network("transformers-asr", folder, named, dtype, device)
     processor = getattr(transformers, PROCESSORS[named]).from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )
     decode, group = _FUNCTIONS[named]
-    return _Loaded(network.to(device).eval(), processor, decode, group)
+    return _Loaded(network, processor, decode, group)
 
 
 def _decode_whisper(loaded: _Loaded, clips: Sequence[Clip]) -> list[str]:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometry.benchmark.audio import read, resample
-from audiometry.benchmark.errors import AudioError, DataError, SettingError, UserError
+from audiometry.benchmark.errors import AudioError, DataError, SettingError
 from audiometry.benchmark.registry import model
 from audiometry.benchmark.types import Ability, Output, Request
-from audiometry.models.adapters.checkpoints import architecture, checkpoint_files, read_json
+from audiometry.models.adapters.checkpoints import architecture, checkpoint_files, load_network, read_json
 from audiometry.models.adapters.common import (
     Recogniser,
     answer_one,
@@ -309,36 +309,18 @@ def _input_first(role: str) -> tuple[bool, str]:
 
 
 def _load(folder: Path, dtype: str, device: str, asking: _Asking) -> _Loaded:
-    import torch
     import transformers
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingError(f"model {NAME!r}, setting 'device': this machine has no {device!r}; leave it out")
     named = architecture(folder)
     kind = KINDS[named]
-    if not hasattr(transformers, named):
-        raise UserError(f"model {NAME!r}: transformers {transformers.__version__} has no {named}; install a newer one")
-    network, report = getattr(transformers, named).from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=getattr(torch, dtype),
-        output_loading_info=True,
-    )
-    absent = sorted(str(key) for sort in ("missing_keys", "mismatched_keys") for key in report[sort])
-    if absent:
-        raise DataError(
-            f"model {NAME!r}: {folder} lacks {len(absent)} of the weights that its config.json promises, "
-            f"{absent[0]} first; save the model again"
-        )
+    network = load_network(NAME, folder, named, dtype, device)
     processor = getattr(transformers, kind.processor).from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )
     if not processor.chat_template:
         raise DataError(f"model {NAME!r}: {folder} has no chat template; save its processor there with one")
     ends = _set_generation(network, processor.tokenizer)
-    return _Loaded(network.to(device).eval(), processor, asking, kind.longest(processor), kind.least_frames, ends)
+    return _Loaded(network, processor, asking, kind.longest(processor), kind.least_frames, ends)
 
 
 def _set_generation(network: Any, tokenizer: Any) -> frozenset[int]:

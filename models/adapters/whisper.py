@@ -92,7 +92,10 @@ def identify(
     )
 
 
-@model("whisper", abilities={"transcribe"}, check=check, fingerprint=identify, deterministic=True, needs="asr")
+@model(
+    "whisper", abilities={"transcribe"}, check=check, fingerprint=identify, deterministic=True, concurrent=True,
+    needs="asr",
+)  # fmt: skip
 def whisper(
     *,
     model: str = PACKAGED,
@@ -103,9 +106,12 @@ def whisper(
 ) -> Recogniser:
     """Whisper on CTranslate2: packaged tiny.en, a local folder or a hub name."""
     import faster_whisper
+    import threadpoolctl
 
     folder = locate(model)
     workers = thread_count(threads)
+    # NumPy computes the spectra. Threads of its own beside ours would fight for the same cores: 15 % slower.
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     engine = faster_whisper.WhisperModel(
         str(folder),
         device="cpu",

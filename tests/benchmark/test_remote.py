@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import threading
 import zipfile
@@ -169,30 +170,33 @@ def test_formats_of_ffmpeg(put: Put, tmp_path: Path) -> None:
     assert audio.probe_seconds(url) == pytest.approx(1.0, abs=0.01)
 
 
-def fails(url: str, message: str) -> None:
-    with pytest.raises(AudioError, match=message) as caught:
+def refusal(url: str) -> str:
+    """What is said of `url`, whose name must be in it, without that name."""
+    with pytest.raises(AudioError) as caught:
         audio.read(Audio(url))
-    assert url in str(caught.value)
-    assert "\n" not in str(caught.value)
+    before, named, after = str(caught.value).partition(url)
+    assert named
+    assert "\n" not in before + after
+    return before + after
 
 
 def test_sound_that_is_not_there(site: Site) -> None:
-    fails(f"{site.url}/nothing.wav", r"cannot be opened: does not exist")
-    fails("memory://nothing.wav", r"cannot be opened: does not exist")
-    fails("file:///nowhere/nothing.wav", r"cannot be opened: does not exist")
+    assert re.search(r"cannot be opened: does not exist", refusal(f"{site.url}/nothing.wav"))
+    assert re.search(r"cannot be opened: does not exist", refusal("memory://nothing.wav"))
+    assert re.search(r"cannot be opened: does not exist", refusal("file:///nowhere/nothing.wav"))
 
 
 def test_a_server_that_is_not_there() -> None:
-    fails("http://127.0.0.1:9/sound.wav", r"cannot be opened: ")
+    assert re.search(r"cannot be opened: ", refusal("http://127.0.0.1:9/sound.wav"))
 
 
 def test_a_protocol_that_nobody_knows() -> None:
-    fails("gopher://host/sound.wav", r"cannot be opened: .*gopher")
+    assert re.search(r"cannot be opened: .*gopher", refusal("gopher://host/sound.wav"))
 
 
 def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    fails("s3://bucket/sound.wav", r"cannot be opened: .*s3fs")
+    assert re.search(r"cannot be opened: .*s3fs", refusal("s3://bucket/sound.wav"))
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
@@ -203,20 +207,20 @@ def test_a_server_that_breaks_in_the_middle(site: Site, kind: str, monkeypatch: 
     assert len(content) > 2 * remote.WHOLE_BYTES
     site.files["/long"] = content
     site.broken_from = len(content) // 2
-    fails(f"{site.url}/long", r"cannot be read: .*500")
+    assert re.search(r"cannot be read: .*500", refusal(f"{site.url}/long"))
 
 
 def test_a_small_file_whose_server_breaks(site: Site) -> None:
     site.files["/short.wav"] = wav(1.0)
     site.broken_from = 0
-    fails(f"{site.url}/short.wav", r"cannot be opened: .*500")
+    assert re.search(r"cannot be opened: .*500", refusal(f"{site.url}/short.wav"))
 
 
 def test_an_endless_file_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "LARGEST_BYTES", 2**21)
     site.ranges = False
     site.files["/long.wav"] = wav(SECONDS)
-    fails(f"{site.url}/long.wav", r"is larger than 2 MiB, and its server gives no parts of it")
+    assert re.search(r"is larger than 2 MiB, and its server gives no parts of it", refusal(f"{site.url}/long.wav"))
 
 
 def test_an_archive_that_breaks_in_the_middle(site: Site) -> None:

@@ -14,7 +14,7 @@ from audiometry.benchmark.plan import RunSettings
 
 PLUGIN = str(Path(__file__).with_name("breaking.py"))
 
-HARMLESS = ("noise", "tuple")
+HARMLESS = ("noise", "numpy", "tuple")
 MISSPELT = "surrogate"
 """Half a character: an answer, and a wrong one."""
 
@@ -46,6 +46,17 @@ DEADLY: dict[str, tuple[str, str]] = {
     "segfault": ("error", "the worker died"),
     "exit": ("error", "the worker died"),
     "hang": ("timeout", "no answer within 2 s"),
+}
+WRONG_TYPES: dict[str, tuple[str, str]] = {
+    "nan-sound": ("error", "the model returned sound that is not of finite numbers"),
+    "word-score": ("error", NOT_FINITE),
+    "word-label": ("error", NOT_FINITE),
+    "number-text": ("error", "the model returned text of type int"),
+    "bytes-text": ("error", "the model returned text of type bytes"),
+    "status": ("error", "the model returned the unknown status 'splendid'"),
+    "list-labels": ("error", "the model returned "),
+    "array-sound": ("error", "the model returned sound of type ndarray"),
+    "object-embedding": ("error", "the model returned an embedding that is not of finite numbers"),
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_here", "home")]
@@ -91,3 +102,8 @@ def test_what_a_model_raises_or_returns_costs_one_sample(tmp_path: Path, batch_s
 def test_what_takes_the_worker_along_costs_one_sample(tmp_path: Path) -> None:
     done = run(DEADLY, tmp_path / "run", model="breaking:seconds=0.1", batch_size=3, sample_timeout=2.0)
     check(done, DEADLY)
+
+
+def test_values_of_a_wrong_type_cost_one_sample(tmp_path: Path) -> None:
+    faults = WRONG_TYPES | dict.fromkeys(HARMLESS, ("ok", ""))
+    check(run(faults, tmp_path / "run"), faults)
