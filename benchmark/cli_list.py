@@ -72,7 +72,8 @@ def _facts(kind: Kind, entry: Entry[Any]) -> dict[str, Any]:
     if kind is Kind.models:
         facts |= {"abilities": sorted(entry.abilities), "control": entry.control}
     if kind is Kind.suites:
-        facts |= {"tasks": list(entry.factory())}
+        made = entry.factory()
+        facts |= {"version": made.version, "tasks": list(made.weights), "weights": dict(made.weights)}
     if kind is Kind.corpora:
         facts |= dict(entry.facts)
         try:
@@ -89,9 +90,12 @@ def _table(kind: Kind, lines: list[dict[str, Any]]) -> None:
 
     from audiometry.benchmark.report import console
 
-    more = {"tasks": [], "models": ["abilities"], "suites": ["tasks"], "corpora": ["ready", "language", "licence"]}[
-        kind
-    ]
+    more = {
+        "tasks": [],
+        "models": ["abilities"],
+        "suites": ["version", "tasks"],
+        "corpora": ["ready", "language", "licence"],
+    }[kind]
     table = Table(box=None, pad_edge=False)
     for heading in ["name", *more, "summary"]:
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")

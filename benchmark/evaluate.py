@@ -24,7 +24,7 @@ from audiometry.benchmark.evidence import write_evidence
 from audiometry.benchmark.journal import Journal, read_journal
 from audiometry.benchmark.logs import RUN_FINISHED, RUN_INTERRUPTED, RUN_STARTED, run_log
 from audiometry.benchmark.metrics_export import RunMetrics
-from audiometry.benchmark.plan import Plan, RunSettings, make_plan
+from audiometry.benchmark.plan import Plan, RunSettings, make_plan, named_suites
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.runner import Outcome, run_plan
@@ -114,6 +114,8 @@ def _logged(
 ) -> Evaluation:
     """Go on with the run, and keep its log in its folder."""
     names = {"models": [model.label for model in plan.models], "tasks": [one.task.name for one in plan.tasks]}
+    if not quiet:
+        _tell_skipped(plan)
     # A signal while results are written does not stop that: it takes seconds, and is what the run was for.
     with Stop() as stop, run_log(folder.path):
         log.info(RUN_STARTED, extra={"run": document["id"], **names})
@@ -124,6 +126,15 @@ def _logged(
             raise
         log.info(RUN_FINISHED, extra={"run": document["id"], "status": done.status, "problems": done.problems})
         return done
+
+
+def _tell_skipped(plan: Plan) -> None:
+    """Say on stderr which tasks of a suite a model is not asked."""
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for one in plan.skipped:
+        lacking.setdefault((one.model, one.ability), []).append(one.task)
+    for (model, ability), tasks in lacking.items():
+        print(f"{model} cannot {ability}, so it is not asked: {', '.join(tasks)}", file=sys.stderr)
 
 
 def _go(
@@ -260,7 +271,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     settings = plan.settings
     return {
         "seed": settings.seed, "limit": settings.limit, "settings": asdict(settings), "models": models, "judges": {},
-        "tasks": tasks,
+        "suites": {name: asdict(suite) for name, suite in named_suites(settings).items()}, "tasks": tasks,
+        "skipped": [asdict(one) for one in plan.skipped],
     }  # fmt: skip
 
 

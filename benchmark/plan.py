@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -28,7 +29,7 @@ from audiometry.benchmark.registry import (
     takes,
 )
 from audiometry.benchmark.seeds import derangement, derive_seed, hash_order
-from audiometry.benchmark.types import Model, Sample, Target, Task, by_values
+from audiometry.benchmark.types import Model, Sample, Suite, Target, Task, by_values
 
 __all__ = [
     "WINDOW",
@@ -38,8 +39,10 @@ __all__ = [
     "PlannedModel",
     "PlannedTask",
     "RunSettings",
+    "Skipped",
     "heard_seconds",
     "make_plan",
+    "named_suites",
     "plan_tasks",
     "windows",
 ]
@@ -120,6 +123,8 @@ class PlannedTask:
     digest: str
     seed: int = 0
     chosen: tuple[int, ...] | None = None
+    suite: bool = False
+    """Whether only a suite named it: a model that has not its ability is then not asked, and that is told."""
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
         """(position, sample) of each sample in the task's order, seeded. Positions count from 0 to `size` - 1."""
@@ -149,6 +154,15 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A model that is not asked a suite's task, and the ability that it lacks."""
+
+    model: str
+    task: str
+    ability: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that will be asked. `pairs` are (model, task) positions."""
 
@@ -158,6 +172,8 @@ class Plan:
     pairs: tuple[tuple[int, int], ...] = field(default=())
     judges: Mapping[str, PlannedModel] = field(default_factory=dict)
     """The models that judge, as the tasks name them."""
+    skipped: tuple[Skipped, ...] = ()
+    """Tasks of suites that a model is not asked, because it has not their ability."""
 
 
 def make_plan(settings: RunSettings) -> Plan:
@@ -174,22 +190,39 @@ def make_plan(settings: RunSettings) -> Plan:
     for label in labels:
         if labels.count(label) > 1:
             raise SettingError(f"two models are called {label!r}; give one of them another label=…")
-    tasks = plan_tasks(settings)
-    pairs = []
-    for m, model in enumerate(models):
-        for t, planned in enumerate(tasks):
-            abilities = MODELS.abilities(model.spec)
-            if planned.task.ability not in abilities:
-                able = ", ".join(sorted(abilities)) or "nothing"
-                raise UserError(
-                    f"model {model.label!r} cannot {planned.task.ability}, which task {planned.task.name!r} asks; "
-                    f"it can: {able}"
-                )
-            if model.entry.given == "other target" and planned.size < 2:
-                raise SettingError(f"model {model.label!r} needs at least two samples; raise --limit")
-            pairs.append((m, t))
+    planned = plan_tasks(settings)
+    asked, skipped = _asked(models, planned)
+    tasks = tuple(planned[t] for t in dict.fromkeys(t for _, t in sorted(asked, key=operator.itemgetter(1))))
+    places = {id(task): place for place, task in enumerate(tasks)}
+    pairs = tuple((m, places[id(planned[t])]) for m, t in asked)
     judges = {name: _plan_model(parse_spec(name), settings) for task in tasks for name in task.task.judges}
-    return Plan(settings=settings, models=models, tasks=tasks, pairs=tuple(pairs), judges=judges)
+    return Plan(settings=settings, models=models, tasks=tasks, pairs=pairs, judges=judges, skipped=tuple(skipped))
+
+
+def _asked(models: Sequence[PlannedModel], tasks: Sequence[PlannedTask]) -> tuple[list[tuple[int, int]], list[Skipped]]:
+    """Which model is asked which task, and which tasks of suites it is not able to do."""
+    pairs: list[tuple[int, int]] = []
+    skipped: list[Skipped] = []
+    for m, model in enumerate(models):
+        abilities = MODELS.abilities(model.spec)
+        able = ", ".join(sorted(abilities)) or "nothing"
+        mine: list[tuple[int, int]] = []
+        for t, planned in enumerate(tasks):
+            ability = planned.task.ability
+            if ability in abilities:
+                if model.entry.given == "other target" and planned.size < 2:
+                    raise SettingError(f"model {model.label!r} needs at least two samples; raise --limit")
+                mine.append((m, t))
+            elif planned.suite:
+                skipped.append(Skipped(model.label, planned.task.name, ability))
+            else:
+                raise UserError(
+                    f"model {model.label!r} cannot {ability}, which task {planned.task.name!r} asks; it can: {able}"
+                )
+        if not mine:
+            raise UserError(f"model {model.label!r} can do no task of these suites; it can: {able}")
+        pairs += mine
+    return pairs, skipped
 
 
 def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
@@ -197,11 +230,15 @@ def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
 
     Raises a UserError as `make_plan` does.
     """
-    specs = [part for spec in parse_specs(settings.tasks) for part in _expand(spec)]
+    specs: dict[Spec, bool] = {}
+    for named in parse_specs(settings.tasks):
+        suite = _is_suite(named)
+        for spec in _expand(named):
+            specs[spec] = suite and specs.get(spec, True)
     for spec in specs:
         TASKS.check(spec)
     _is_file.cache_clear()
-    tasks = tuple(_plan_task(spec, settings) for spec in dict.fromkeys(specs))
+    tasks = tuple(replace(_plan_task(spec, settings), suite=suite) for spec, suite in specs.items())
     names = [task.task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
@@ -279,10 +316,17 @@ def _plan_model(spec: Spec, settings: RunSettings) -> PlannedModel:
     )
 
 
+def named_suites(settings: RunSettings) -> dict[str, Suite]:
+    """The suites among the tasks that were asked for, by name."""
+    return {spec.name: SUITES.create(spec) for spec in parse_specs(settings.tasks) if _is_suite(spec)}
+
+
+def _is_suite(spec: Spec) -> bool:
+    return spec.name in SUITES.names() and not spec.settings
+
+
 def _expand(spec: Spec) -> list[Spec]:
-    if spec.name in SUITES.names() and not spec.settings:
-        return parse_specs(SUITES.create(spec))
-    return [spec]
+    return parse_specs(list(SUITES.create(spec).weights)) if _is_suite(spec) else [spec]
 
 
 def _plan_task(spec: Spec, settings: RunSettings) -> PlannedTask:

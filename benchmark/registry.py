@@ -29,7 +29,7 @@ from typing import Any, Generic, TypeVar
 
 from audiometry.benchmark.errors import DuplicateNameError, PluginError, UnknownNameError, UserError
 from audiometry.benchmark.specs import Spec, convert_settings, parse_spec, parse_specs
-from audiometry.benchmark.types import Ability, Answer, Model, Task
+from audiometry.benchmark.types import Ability, Answer, Model, Suite, Task
 
 __all__ = [
     "CORPORA",
@@ -194,7 +194,7 @@ class Registry(Generic[T]):
 TASKS: Registry[Task] = Registry("task", "tasks")
 MODELS: Registry[Model] = Registry("model", "models")
 CORPORA: Registry[Any] = Registry("corpus", "corpora")
-SUITES: Registry[tuple[str, ...]] = Registry("suite", "suites")
+SUITES: Registry[Suite] = Registry("suite", "suites")
 TRANSFORMS: Registry[Any] = Registry("transform", "transforms")
 
 
@@ -265,10 +265,10 @@ def corpus(name: str, *, needs: str | None = None, **facts: str) -> Callable[[Ca
     return register
 
 
-def suite(name: str) -> Callable[[Callable[[], tuple[str, ...]]], Callable[[], tuple[str, ...]]]:
-    """Register a function that returns the task specs of a suite."""
+def suite(name: str) -> Callable[[Callable[[], Suite]], Callable[[], Suite]]:
+    """Register a function that returns a Suite."""
 
-    def register(factory: Callable[[], tuple[str, ...]]) -> Callable[[], tuple[str, ...]]:
+    def register(factory: Callable[[], Suite]) -> Callable[[], Suite]:
         SUITES.add(_entry(name, factory))
         return factory
 

@@ -16,7 +16,7 @@ from audiometry.benchmark.errors import UserError
 from audiometry.benchmark.evaluate import Evaluation, finish, plan_document
 from audiometry.benchmark.evidence import read_outputs
 from audiometry.benchmark.journal import Journal
-from audiometry.benchmark.plan import Item, Plan, PlannedModel, RunSettings, plan_tasks
+from audiometry.benchmark.plan import Item, Plan, PlannedModel, RunSettings, Skipped, plan_tasks
 from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.registry import Entry, Resources, load_plugin_file, parse_spec
 from audiometry.benchmark.rows import Row, judged_row, make_row, restored_output
@@ -85,9 +85,17 @@ def _plan(before: dict[str, Any]) -> Plan:
     for plugin in settings.plugins:
         load_plugin_file(plugin)
     models = tuple(_named(model["spec"], control=model["control"]) for model in before["models"])
-    tasks = plan_tasks(settings)
-    pairs = tuple((m, t) for m in range(len(models)) for t in range(len(tasks)))
-    return Plan(settings, models, tasks, pairs)
+    asked = {task["name"] for task in before["tasks"]}
+    tasks = tuple(planned for planned in plan_tasks(settings) if planned.task.name in asked)
+    skipped = tuple(Skipped(**one) for one in before.get("skipped", ()))
+    without = {(one.model, one.task) for one in skipped}
+    pairs = tuple(
+        (m, t)
+        for m, model in enumerate(models)
+        for t, planned in enumerate(tasks)
+        if (model.label, planned.task.name) not in without
+    )
+    return Plan(settings, models, tasks, pairs, skipped=skipped)
 
 
 def _named(text: str, *, control: bool) -> PlannedModel:

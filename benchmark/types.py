@@ -34,6 +34,7 @@ __all__ = [
     "ScoreStatus",
     "ScoreTable",
     "Segment",
+    "Suite",
     "Target",
     "Task",
     "Transform",
@@ -296,6 +297,17 @@ class Task:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """What else names this measurement (the normaliser and its version); shown with the results."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of tasks (as on the command line), each with its weight in the suite's mean rank.
+
+    Another list, or another weight, is another `version`.
+    """
+
+    version: str
+    weights: Mapping[str, float]
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import numpy as np
 
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import suite, task
-from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
+from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Suite, Task
 from audiometry.tasks.corpora.utterance import SpeechCorpus, open_corpus
 from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
 from audiometry.tasks.metrics.normalise import normaliser_for
@@ -159,6 +159,6 @@ _register("synthetic-en", "Word error rate on English sentences spoken by a pack
 
 
 @suite("core")
-def core() -> tuple[str, ...]:
+def core() -> Suite:
     """The tasks that run everywhere on human speech."""
-    return ("wer-asterisk-en",)
+    return Suite("1", {"wer-asterisk-en": 1.0})

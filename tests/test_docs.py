@@ -14,7 +14,7 @@ from audiometry.benchmark.registry import CORPORA, MODELS, SUITES, TASKS
 from audiometry.tasks.corpora import asterisk
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BUILT_IN = "audiometry."
 

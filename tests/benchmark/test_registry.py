@@ -17,6 +17,7 @@ from audiometry.benchmark.errors import (
     UserError,
 )
 from audiometry.benchmark.registry import Entry, Registry, Spec, convert_settings, parse_spec, parse_specs
+from audiometry.benchmark.types import Suite
 
 
 def entry(name: str, factory: object = dict, **more: object) -> Entry[object]:
@@ -167,15 +168,16 @@ def test_plugin_files(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"failed to import: RuntimeError: no luck"):
         registry.load_plugin_file(tmp_path / "bad.py")
     (tmp_path / "twice.py").write_text(
-        "from audiometry.benchmark.registry import suite\n@suite('core')\ndef core():\n    return ()\n"
+        "from audiometry.benchmark.registry import suite\n@suite('core')\ndef core():\n    return None\n"
     )
     with pytest.raises(DuplicateNameError, match="'core' is registered twice"):
         registry.load_plugin_file(tmp_path / "twice.py")
     good = tmp_path / "good.py"
     good.write_text(
-        "from audiometry.benchmark.registry import suite\n@suite('mine')\ndef mine():\n    return ('wer',)\n"
+        "from audiometry.benchmark.registry import suite\nfrom audiometry.benchmark.types import Suite\n"
+        "@suite('mine')\ndef mine():\n    return Suite('1', {'wer': 1.0})\n"
     )
     registry.load_plugin_file(good)
     registry.load_plugin_file(good)
-    assert registry.SUITES.create(Spec("mine")) == ("wer",)
+    assert registry.SUITES.create(Spec("mine")) == Suite("1", {"wer": 1.0})
     registry.SUITES._entries.pop("mine")
