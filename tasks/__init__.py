@@ -1,5 +1,5 @@
 """What is measured: metrics, corpora and one file per task family. Importing this registers tasks and corpora."""
 
-from audiometry.tasks import corpora, recognition
+from audiometry.tasks import corpora, hallucination, recognition
 
-__all__ = ["corpora", "recognition"]
+__all__ = ["corpora", "hallucination", "recognition"]

@@ -1,5 +1,5 @@
 """Readers of speech corpora. Importing this registers them."""
 
-from audiometry.tasks.corpora import asterisk, manifest, synthetic
+from audiometry.tasks.corpora import asterisk, manifest, non_speech, synthetic
 
-__all__ = ["asterisk", "manifest", "synthetic"]
+__all__ = ["asterisk", "manifest", "non_speech", "synthetic"]
