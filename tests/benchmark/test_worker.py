@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +134,59 @@ def test_the_workers_folder_is_the_drivers(tmp_path: Path, monkeypatch: pytest.M
     inner.mkdir()
     evaluator("faulty", folder=str(inner), threads=3)
     assert Path.cwd() == inner
+
+
+class _Meeting:
+    """Answers once two calls are in it at a time, or says after a while that it was alone."""
+
+    name = fingerprint = "meeting"
+    abilities = frozenset({"respond"})
+    deterministic = True
+
+    def __init__(self, patience: float) -> None:
+        self._both, self._patience = threading.Barrier(2), patience
+
+    def generate(self, requests: list[Request]) -> list[Output]:
+        try:
+            self._both.wait(self._patience)
+        except threading.BrokenBarrierError:
+            return [Output(text="alone")] * len(requests)
+        return [Output(text=request.text) for request in requests]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("concurrent", "patience"), [(True, 30.0), (False, 0.1)])
+def test_only_a_concurrent_model_is_asked_two_batches_at_once(
+    monkeypatch: pytest.MonkeyPatch, concurrent: bool, patience: float
+) -> None:
+    registry.load_plugins()
+    monkeypatch.setattr(registry.MODELS, "_entries", dict(registry.MODELS._entries))
+    registry.model("meeting", abilities={"respond"}, concurrent=concurrent)(lambda: _Meeting(patience))
+    made = evaluator("meeting")
+    with ThreadPoolExecutor(2) as pool:
+        answered = list(pool.map(lambda part: made.evaluate([Batch(0, (part,))]), items(2)))
+    wrong = [row.counts["wrong"] for rows_, _ in answered for row in rows_]
+    assert wrong == ([0.0, 0.0] if concurrent else [1.0, 1.0])
+    spent = sum(one.model for _, one in answered)
+    assert 0.0 <= spent < 30.0
+    if not concurrent:
+        assert spent >= patience  # one waited in vain; the barrier then turned the other away at once
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_freed_memory_is_not_faulted_in_again() -> None:
+    code = (
+        "import resource, sys\nimport numpy as np\nfrom audiometry.benchmark.worker import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep':\n    keep_freed_memory()\n"
+        "for _ in range(2):\n    np.ones(64 * 2**20, np.uint8)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\nnp.ones(64 * 2**20, np.uint8)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    faults = [
+        int(subprocess.run([sys.executable, "-c", code, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("plain", "keep")
+    ]
+    assert faults[1] < 100
+    assert faults[0] > 10 * max(faults[1], 1)
