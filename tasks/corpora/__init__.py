@@ -1,5 +1,25 @@
 """Readers of speech corpora. Importing this registers them."""
 
-from audiometry.tasks.corpora import asterisk, manifest, non_speech, synthetic
+from audiometry.tasks.corpora import (
+    asterisk,
+    manifest,
+    matched_voices,
+    non_speech,
+    questions,
+    spoken_texts,
+    stitched,
+    synthetic,
+    voice_commands,
+)
 
-__all__ = ["asterisk", "manifest", "non_speech", "synthetic"]
+__all__ = [
+    "asterisk",
+    "manifest",
+    "matched_voices",
+    "non_speech",
+    "questions",
+    "spoken_texts",
+    "stitched",
+    "synthetic",
+    "voice_commands",
+]
