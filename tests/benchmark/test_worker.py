@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import re
 import subprocess
 import sys
@@ -175,7 +174,6 @@ def test_only_a_concurrent_model_is_asked_two_batches_at_once(
         assert spent >= patience  # one waited in vain; the barrier then turned the other away at once
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_freed_memory_is_not_faulted_in_again() -> None:
     code = (
         "import resource, sys\nimport numpy as np\nfrom audiometry.benchmark.worker import keep_freed_memory\n"
