@@ -25,7 +25,7 @@ def block(section: str, kind: str) -> str:
 @pytest.mark.slow
 def test_the_task_of_the_guide_runs_as_printed(tmp_path: Path) -> None:
     code = block("A task", "python")
-    assert sum(bool(line.strip()) for line in code.splitlines()) < 30
+    assert len(code.splitlines()) < 30
     (tmp_path / "first_word.py").write_text(code)
     program, *words = shlex.split(block("A task", "bash"))
     assert program == "audiometry"
