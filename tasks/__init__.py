@@ -3,6 +3,7 @@
 from audiometry.tasks import (
     bias,
     code_switching,
+    conditions,
     corpora,
     diarisation,
     disfluency,
@@ -10,14 +11,19 @@ from audiometry.tasks import (
     formatting,
     hallucination,
     intent,
+    keyword,
     multilingual,
     question_answering,
     recognition,
+    robustness,
+    speech_translation,
+    transforms,
 )
 
 __all__ = [
     "bias",
     "code_switching",
+    "conditions",
     "corpora",
     "diarisation",
     "disfluency",
@@ -25,7 +31,11 @@ __all__ = [
     "formatting",
     "hallucination",
     "intent",
+    "keyword",
     "multilingual",
     "question_answering",
     "recognition",
+    "robustness",
+    "speech_translation",
+    "transforms",
 ]
