@@ -2,6 +2,7 @@
 
 from audiometry.tasks.corpora import (
     asterisk,
+    long_form,
     manifest,
     matched_voices,
     non_speech,
@@ -14,6 +15,7 @@ from audiometry.tasks.corpora import (
 
 __all__ = [
     "asterisk",
+    "long_form",
     "manifest",
     "matched_voices",
     "non_speech",
