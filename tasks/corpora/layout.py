@@ -40,10 +40,11 @@ class Layout:
     """What is known of a corpus without looking at a folder.
 
     `signs` are glob patterns under the corpus' root, any of which shows that a folder holds this corpus; ``{split}``
-    and ``{language}`` in them stand for the split and the language that are asked for. `nested` are folders in which
-    the published archives unpack, so that their parent may be named too. `splits` are the official splits, the first
-    one the default. `counts` tells how many entries a split officially has (keys ``split`` or ``language/split``),
-    where that is published and known here. `how` tells what to download where.
+    and ``{language}`` in them stand for the split and the language that are asked for. Where `also` names patterns, one
+    of them must be there as well. `nested` are the folders (glob patterns) in which the published archives unpack, so
+    that their parent may be named too. `splits` are the official splits, the first one the default. `counts` tells how
+    many entries a split officially has (keys ``split`` or ``language/split``), where that is published and known here.
+    `how` tells what to download where.
     """
 
     name: str
@@ -56,22 +57,23 @@ class Layout:
     how: str
     counts: Mapping[str, int] = field(default_factory=dict)
     nested: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     unit: str = "utterances"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep it, so that a folder of another corpus can be told by name."""
-        LAYOUTS[self.name] = self
+        LAYOUTS.setdefault(self.name, self)
 
     def root(self, folder: Path) -> Path | None:
         """The corpus' root: `folder` or one of its `nested` folders; None where it holds another thing."""
-        anything = [pattern.format(split="*", language="*") for pattern in self.signs]
-        places = (folder, *(folder / name for name in self.nested))
-        return next((place for place in places if any(_holds(place, pattern) for pattern in anything)), None)
+        signs = [pattern.format(split="*", language="*") for pattern in self.signs]
+        places = [folder, *(place for name in self.nested for place in sorted(folder.glob(name)))]
+        return next((place for place in places if _holds(place, signs) and _holds(place, self.also or signs)), None)
 
     def has(self, root: Path, split: str, language: str) -> bool:
         """Whether the split of that language is in `root`, whole or not."""
-        return any(_holds(root, pattern.format(split=split, language=language or "*")) for pattern in self.signs)
+        return _holds(root, [pattern.format(split=split, language=language or "*") for pattern in self.signs])
 
 
 LAYOUTS: dict[str, Layout] = {}
@@ -82,9 +84,9 @@ LAYOUTS: dict[str, Layout] = {}
 class Scan(Generic[Row]):
     """What one split of a corpus holds.
 
-    `listed` counts the entries of the split: what its lists name and what lies beside them unlisted. Of these,
-    `missing` are those whose recording is not there or empty, `unlabelled` the recordings without a transcript or
-    label, `excluded` those left out by the corpus' own protocol, by reason; `rows` are all others.
+    `listed` counts what the official count counts: what its lists name and what lies beside them unlisted. Of these,
+    `missing` are those whose recording is not there or empty, and `unlabelled` the recordings without a transcript or
+    label. `excluded` are those left out by the corpus' own protocol, by reason; `rows` are all others.
     """
 
     rows: Sequence[Row]
@@ -327,8 +329,8 @@ def _length(utterance: Utterance) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def _holds(place: Path, pattern: str) -> bool:
-    return any(True for _ in place.glob(pattern))
+def _holds(place: Path, patterns: Sequence[str]) -> bool:
+    return any(True for pattern in patterns for _ in place.glob(pattern))
 
 
 def _problems(scan: Scan[Row], expected: int | None, unit: str) -> str:

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import soundfile
 
 from audiometry.benchmark.audio import encode_wav
+from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.types import Waveform
+from audiometry.tasks.corpora.layout import CorpusFolder
 
 MakeDeb = Callable[..., Path]
 
@@ -102,3 +105,40 @@ def packages(tmp_path: Path, make_deb: MakeDeb) -> Path:
     wav = {f"{sounds}/{name}.wav": make_tone(1.0 + i / 80) for i, name in enumerate(SOUNDS)}
     make_deb("asterisk-core-sounds-en-wav", wav, suffix=".gz", folder=folder)
     return folder
+
+
+WriteSound = Callable[..., Path]
+Refuses = Callable[..., str]
+
+
+@pytest.fixture
+def write_sound() -> WriteSound:
+    """Write a tone of so many seconds to a path, in the format that its ending tells."""
+    formats = {".flac": "FLAC", ".wav": "WAV", ".mp3": "MP3", ".opus": "OGG", ".ogg": "OGG", ".sph": "NIST"}
+
+    def write(path: Path, seconds: float = 0.5, rate: int = 16_000) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = 0.1 * np.sin(0.2 * np.arange(round(seconds * rate)))
+        kind = "OPUS" if path.suffix == ".opus" else None
+        soundfile.write(path, samples, rate, format=formats[path.suffix], subtype=kind)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def refuses() -> Refuses:
+    """Assert that a corpus is not ready and says so in one line that holds the texts; returns the line."""
+
+    def check(corpus: CorpusFolder[object], *texts: str) -> str:
+        with pytest.raises(DataError) as caught:
+            corpus.rows()
+        message = str(caught.value)
+        assert "\n" not in message
+        for text in texts:
+            assert text in message
+        assert not corpus.ready()
+        assert corpus.describe()["prepared"] == f"no: {message}"
+        return message
+
+    return check
