@@ -1,6 +1,7 @@
 """What is measured: metrics, corpora and one file per task family. Importing this registers tasks and corpora."""
 
 from audiometry.tasks import (
+    alignment,
     bias,
     code_switching,
     conditions,
@@ -20,10 +21,12 @@ from audiometry.tasks import (
     robustness,
     speech_translation,
     streaming,
+    synthesis,
     transforms,
 )
 
 __all__ = [
+    "alignment",
     "bias",
     "code_switching",
     "conditions",
@@ -43,5 +46,6 @@ __all__ = [
     "robustness",
     "speech_translation",
     "streaming",
+    "synthesis",
     "transforms",
 ]
