@@ -133,15 +133,30 @@ def wer(
     *,
     corpus: str = "manifest",
     path: str | None = None,
+    split: str | None = None,
     language: str | None = None,
+    partial: str | None = None,
+    hub: str | None = None,
+    audio: str | None = None,
+    text: str | None = None,
+    speaker: str | None = None,
+    microphone: str | None = None,
     normaliser: str | None = None,
     name: str | None = None,
 ) -> Task:
-    """Word error rate on a list of your own (path=FILE) or on a registered corpus (corpus=NAME)."""
+    """Word error rate on a list of your own (path=FILE) or on a registered corpus (corpus=NAME).
+
+    All settings but `normaliser` and `name` (of the task) are the corpus' own; those that it does not take are refused.
+    A task on one split of a public corpus is named after it: ``wer-librispeech-test-clean``.
+    """
     _check_path(corpus=corpus, path=path)
-    given = {"path": path, "language": language}
+    given = {
+        "path": path, "split": split, "language": language, "partial": partial, "hub": hub, "audio": audio,
+        "text": text, "speaker": speaker, "microphone": microphone,
+    }  # fmt: skip
     opened = open_corpus(corpus, **{key: value for key, value in given.items() if value is not None})
-    return recognition_task(opened, name=name or "wer", normaliser=normaliser)
+    usual = f"wer-{opened.name.replace('/', '-')}" if "/" in opened.name else "wer"
+    return recognition_task(opened, name=name or usual, normaliser=normaliser)
 
 
 def _register(corpus: str, summary: str) -> None:

@@ -1,0 +1,187 @@
+"""`gigaspeech`: English audiobooks, podcasts and videos, in two layouts.
+
+That of https://github.com/SpeechColab/GigaSpeech: ``GigaSpeech.json`` lists long recordings (``audio/…/*.opus``) with
+their segments. That of https://huggingface.co/datasets/speechcolab/gigaspeech: ``data/metadata/SPLIT_metadata/*.csv``
+lists segments that lie as files under ``data/audio/SPLIT_files``, once the archives are unpacked beside themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiometry.benchmark.errors import DataError
+from audiometry.benchmark.registry import corpus
+from audiometry.benchmark.types import Audio
+from audiometry.tasks.corpora.fetch import Hub
+from audiometry.tasks.corpora.layout import Layout, Scan, SpeechFolder
+from audiometry.tasks.corpora.transcripts import is_present, read_table, recordings
+from audiometry.tasks.corpora.utterance import Utterance
+
+__all__ = ["LAYOUT", "gigaspeech", "tidy_text"]
+
+MARKS = {"<COMMA>": ",", "<PERIOD>": ".", "<QUESTIONMARK>": "?", "<EXCLAMATIONPOINT>": "!"}
+NO_SPEECH = {"<SIL>": "silence", "<MUSIC>": "music", "<NOISE>": "noise", "<OTHER>": "other sound"}
+SOURCES = ("audiobook", "podcast", "youtube")
+CHUNK = 2**20
+
+LAYOUT = Layout(
+    name="gigaspeech",
+    title="GigaSpeech",
+    licence="for research and education, under its own terms",
+    citation="Chen et al.: GigaSpeech, an evolving, multi-domain ASR corpus with 10,000 hours of transcribed audio, "
+    "Interspeech 2021",
+    homepage="https://github.com/SpeechColab/GigaSpeech",
+    signs=("GigaSpeech.json", "data/metadata/{split}_metadata/*.csv"),
+    splits=("test", "dev", "xs", "s", "m", "l", "xl"),
+    counts={"test": 25619, "dev": 6750},
+    how="accept its terms at https://huggingface.co/datasets/speechcolab/gigaspeech, fetch "
+    "data/metadata/SPLIT_metadata and data/audio/SPLIT_files, unpack the archives beside themselves",
+)
+
+
+@corpus("gigaspeech", language="en", licence=LAYOUT.licence)
+def gigaspeech(*, path: str | None = None, split: str = "test", partial: bool = False) -> SpeechFolder:
+    """GigaSpeech: English audiobooks, podcasts and videos, 16 kHz; fetching asks for the hub's access token."""
+    files = (f"data/metadata/{split}_metadata/*", f"data/audio/{split}_files/*")
+    sources = (Hub("speechcolab/gigaspeech", files),)
+    return SpeechFolder(LAYOUT, _scan, split, path, partial, language="en", sources=sources)
+
+
+def tidy_text(text: str) -> str:
+    """A transcript with its tags written as punctuation marks.
+
+    >>> tidy_text("AS THEY'RE LEAVING <COMMA> CAN KASH PULL ZAHRA ASIDE <QUESTIONMARK>")
+    "AS THEY'RE LEAVING, CAN KASH PULL ZAHRA ASIDE?"
+    """
+    for tag, mark in MARKS.items():
+        text = text.replace(f" {tag}", mark).replace(tag, mark)
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """`file` as the list names it; the span in it is 0 to None where the segment is a file of its own."""
+
+    id: str
+    file: str
+    start: float
+    end: float | None
+    seconds: float
+    text: str
+    speaker: str
+    recording: str
+    source: str
+
+
+def _scan(root: Path, split: str) -> Scan[Utterance]:
+    whole = root / "GigaSpeech.json"
+    if whole.is_file():
+        segments, files = _from_json(whole, split), None
+    else:
+        segments, files = _from_tables(root, split), recordings(root / "data" / "audio" / f"{split}_files", (".wav",))
+    rows: list[Utterance] = []
+    missing: list[str] = []
+    unlabelled: list[str] = []
+    excluded: Counter[str] = Counter()
+    there: dict[str, bool] = {}
+    for one in segments:
+        if files is None and one.file not in there:
+            there[one.file] = is_present(root / one.file)
+        if reason := NO_SPEECH.get(one.text):
+            excluded[reason] += 1
+        elif not one.text:
+            unlabelled.append(one.id)
+        elif not (one.id in files if files is not None else there[one.file]):
+            missing.append(one.id if files is not None else one.file)
+        else:
+            rows.append(_utterance(one, files[one.id] if files is not None else root / one.file))
+    listed = len(rows) + len(missing) + len(unlabelled) + excluded.total()
+    return Scan(rows, listed, missing, unlabelled, excluded)
+
+
+def _utterance(one: _Segment, file: Path) -> Utterance:
+    known = {"language": "en", "source": one.source}
+    # most speakers are not known: segments of one recording belong together then
+    speaker = one.recording if one.speaker in ("", "N/A") else one.speaker
+    audio = Audio(str(file), one.start, one.end, seconds=one.seconds)
+    slices = {key: value for key, value in known.items() if value}
+    return Utterance(f"gigaspeech/{one.id}", audio, tidy_text(one.text), "en", f"gigaspeech-{speaker}", "", slices)
+
+
+def _from_tables(root: Path, split: str) -> Iterator[_Segment]:
+    """Segments of the hub's layout."""
+    for table in sorted((root / "data" / "metadata" / f"{split}_metadata").glob("*.csv")):
+        for row in read_table(table, ("sid", "text_tn", "begin_time", "end_time"), separator=",", quotes=True):
+            seconds = _number(row["end_time"], table) - _number(row["begin_time"], table)
+            recording = row.get("aid") or row["sid"].rpartition("_")[0]
+            # the table's source is a number of the hub's own
+            kind = row.get("source", "")
+            source = SOURCES[int(kind)] if kind in ("0", "1", "2") else kind.lower()
+            speaker = row.get("speaker", "")
+            yield _Segment(row["sid"], "", 0.0, None, seconds, row["text_tn"].strip(), speaker, recording, source)
+
+
+def _from_json(whole: Path, split: str) -> Iterator[_Segment]:
+    """Segments of the official layout, in the list's order."""
+    wanted = f"{{{split.upper()}}}"
+    for recording in _recordings(whole):
+        try:
+            if wanted not in recording["subsets"]:
+                continue
+            for segment in recording["segments"]:
+                if wanted in segment["subsets"]:
+                    start, end = float(segment["begin_time"]), float(segment["end_time"])
+                    yield _Segment(
+                        id=segment["sid"],
+                        file=recording["path"],
+                        start=start,
+                        end=end,
+                        seconds=end - start,
+                        text=segment["text_tn"].strip(),
+                        speaker=segment.get("speaker", ""),
+                        recording=recording["aid"],
+                        source=recording.get("source", "").lower(),
+                    )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{whole}: a recording's entry is not as published ({error!r}); fetch it again") from error
+
+
+def _recordings(whole: Path) -> Iterator[dict[str, Any]]:
+    """The entries under ``audios``, one at a time: the file has over a gigabyte."""
+    decoder = json.JSONDecoder()
+    try:
+        with whole.open(encoding="utf-8") as file:
+            text = ""
+            while (begin := re.search(r'"audios"\s*:\s*\[', text)) is None:
+                if not (more := file.read(CHUNK)):
+                    raise DataError(f'{whole}: has no list "audios"; fetch it again')
+                text += more
+            text = text[begin.end() :]
+            while True:
+                text = text.lstrip(", \r\n\t")
+                try:
+                    entry, end = decoder.raw_decode(text) if text[:1] != "]" else (None, 0)
+                except ValueError:
+                    if not (more := file.read(CHUNK)):
+                        raise DataError(f"{whole}: is cut off or damaged; fetch it again") from None
+                    text += more
+                    continue
+                if entry is None:
+                    return
+                yield entry
+                text = text[end:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{whole}: cannot be read: {' '.join(str(error).split())}; fetch it again") from error
+
+
+def _number(text: str, table: Path) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{table}: {text!r} is not a time in seconds; fetch it again") from None
