@@ -89,12 +89,13 @@ def measure(
     repeats: int = 1,
     corpus: str = "asterisk-en",
     limit: float = LIMIT_SECONDS,
+    plugins: Sequence[str] = (),
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Cost]:
     """Measure a model that transcribes on speech of each length, `repeats` times, each in a fresh process.
 
     The sound is stitched from the corpus' clips with pauses; a length of the same number is the same sound. Run it with
-    nothing else on the machine.
+    nothing else on the machine. `plugins` are files that bring models.
 
     Raises SettingError for a length or number out of range or a model that cannot be measured here, UnfinishedRunError
     for a model that fails on a length.
@@ -113,7 +114,7 @@ def measure(
         for length in lengths:
             item = _item(write_sound(Path(folder) / f"{length:g}.wav", utterances, length), length)
             for _ in range(repeats):
-                costs.append(_cost(model, item, length, limit))
+                costs.append(_cost(model, item, length, limit, plugins))
                 report(f"{model}: {length:g} s of sound in {costs[-1].second:.2f} s")
     return costs
 
@@ -170,16 +171,17 @@ def _item(file: Path, seconds: float) -> Item:
     return Item(0, Sample(file.stem, request, None))
 
 
-def _cost(model: Spec, item: Item, length: float, limit: float) -> Cost:
+def _cost(model: Spec, item: Item, length: float, limit: float, plugins: Sequence[str]) -> Cost:
     import psutil
 
     from audiometry.benchmark.validate_child import Opening
     from audiometry.benchmark.validate_subject import Subject
 
     entry = MODELS.get(model.name)
+    threads = max(1, round(entry.resources.cpus))
     opening = Opening(
-        model, entry.given, plugins=(), threads=max(1, round(entry.resources.cpus)), decodes=entry.waveforms,
-        waits=entry.waits, sample_timeout=limit,
+        model, entry.given, plugins=tuple(plugins), threads=threads, decodes=entry.waveforms, waits=entry.waits,
+        sample_timeout=limit,
     )  # fmt: skip
     others = {child.pid for child in psutil.Process().children()}
     began = time.perf_counter()

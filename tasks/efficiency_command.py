@@ -36,12 +36,13 @@ def register(app: typer.Typer) -> None:
 def efficiency(
     models: Annotated[list[str], typer.Option("--model", "-m", help="A model that transcribes; repeat for several.")],
     seconds: Annotated[str, typer.Option(help="Lengths of the sound, with commas.")] = LENGTHS,
+    plugin: Annotated[list[str] | None, typer.Option(help="A file that brings models; repeat for several.")] = None,
     repeats: Annotated[int, typer.Option(help="Fresh processes for each length.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure and print."""
     from audiometry.benchmark.errors import SettingError
-    from audiometry.benchmark.registry import parse_spec
+    from audiometry.benchmark.registry import load_plugin_file, parse_spec
     from audiometry.tasks.efficiency import document, measure, summarise
 
     try:
@@ -52,7 +53,10 @@ def efficiency(
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
-    found = [measure(parse_spec(model), lengths, repeats=repeats, report=tell) for model in models]
+    plugins = plugin or []
+    for path in plugins:
+        load_plugin_file(path)
+    found = [measure(parse_spec(one), lengths, repeats=repeats, plugins=plugins, report=tell) for one in models]
     if as_json:
         typer.echo(json.dumps(document([cost for costs in found for cost in costs]), indent=2))
         return

@@ -131,7 +131,6 @@ def non_speech_task(corpus: SpeechCorpus, *, language: str | None, normaliser: s
                 target="",
                 slices={"kind": kind, "sound": KINDS[kind].group, "length": length},
                 cluster=utterance.id,
-                stratum=kind,
             )
 
     def score(sample: Sample, output: Output) -> Score:
