@@ -1,0 +1,119 @@
+"""Attacks made of a person's own recording: analysed, and made to sound again.
+
+Copies keep speaker, words, timing and melody, so nothing but the traces of the vocoder tells them from the recording.
+Each function takes and returns mono samples at `RATE`, float64 of shape (time,), of the same length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audiometry.benchmark.types import FloatArray
+from audiometry.tasks.corpora.spoof.equalisation import RATE
+
+__all__ = ["convert", "griffin_lim", "linear_prediction", "mel_inversion", "world_copy"]
+
+WINDOW, HOP = 1024, 256
+ITERATIONS = 32
+MELS = 80
+
+LPC_ORDER = 18
+LPC_FRAME, LPC_HOP = 480, 160
+
+
+def world_copy(samples: FloatArray) -> FloatArray:
+    """Through the WORLD vocoder (Morise et al. 2016, "WORLD: a vocoder-based high-quality speech synthesis system")."""
+    import pyworld
+
+    pitch, envelope, aperiodicity = pyworld.wav2world(np.ascontiguousarray(samples), RATE)
+    return _same_length(pyworld.synthesize(pitch, envelope, aperiodicity, RATE), len(samples))
+
+
+def convert(samples: FloatArray, *, pitch: float, formants: float) -> FloatArray:
+    """Another voice by WORLD: `pitch` times the F0, and formants `formants` times as high. 1 and 1 change nothing.
+
+    A simple conversion: what a speaker does with time and melody stays.
+    """
+    import pyworld
+
+    track, envelope, aperiodicity = pyworld.wav2world(np.ascontiguousarray(samples), RATE)
+    bins = np.arange(envelope.shape[1], dtype=np.float64)
+    source = np.clip(bins / formants, 0, len(bins) - 1)
+    low = np.floor(source).astype(int)
+    part = source - low
+    high = np.minimum(low + 1, len(bins) - 1)
+    warped = np.exp((1 - part) * np.log(envelope[:, low]) + part * np.log(envelope[:, high]))
+    made = pyworld.synthesize(track * pitch, np.ascontiguousarray(warped), aperiodicity, RATE)
+    return _same_length(made, len(samples))
+
+
+def griffin_lim(samples: FloatArray, *, seed: int) -> FloatArray:
+    """From magnitudes alone, the phase found by iteration from a random one (Griffin and Lim 1984)."""
+    return _phase_found(np.abs(_transform(samples)), len(samples), seed)
+
+
+def mel_inversion(samples: FloatArray, *, seed: int) -> FloatArray:
+    """From 80 mel bands, spread over frequency again by least squares, the phase found as in `griffin_lim`."""
+    import librosa
+
+    bank = librosa.filters.mel(sr=RATE, n_fft=WINDOW, n_mels=MELS).astype(np.float64)
+    power = np.square(np.abs(_transform(samples)))
+    spread = np.maximum(np.linalg.pinv(bank) @ (bank @ power), 0.0)
+    return _phase_found(np.sqrt(spread), len(samples), seed)
+
+
+def linear_prediction(samples: FloatArray, *, seed: int) -> FloatArray:
+    """Order-18 linear prediction, driven by pulses where the voice has a pitch and by noise where not (Atal 1971).
+
+    The F0 is WORLD's. Frames of 30 ms, every 10 ms, are overlapped and added.
+    """
+    import librosa
+    import pyworld
+    from scipy.signal import lfilter
+
+    generator = np.random.default_rng(seed)
+    track, times = pyworld.harvest(np.ascontiguousarray(samples), RATE, frame_period=1000 * LPC_HOP / RATE)
+    excitation = _excitation(track, times, len(samples), generator)
+    window = np.hanning(LPC_FRAME)
+    made, weights = np.zeros(len(samples) + LPC_FRAME), np.zeros(len(samples) + LPC_FRAME)
+    padded, driven = np.pad(samples, (0, LPC_FRAME)), np.pad(excitation, (0, LPC_FRAME))
+    for start in range(0, len(samples), LPC_HOP):
+        frame = padded[start : start + LPC_FRAME] * window
+        energy = np.sqrt(np.square(frame).mean())
+        if energy < 1e-5:
+            continue
+        filtered = lfilter([1.0], librosa.lpc(frame + 1e-9, order=LPC_ORDER), driven[start : start + LPC_FRAME])
+        filtered *= energy / max(float(np.sqrt(np.square(filtered * window).mean())), 1e-9)
+        made[start : start + LPC_FRAME] += filtered * window
+        weights[start : start + LPC_FRAME] += window
+    return np.asarray(made[: len(samples)] / np.maximum(weights[: len(samples)], 0.5))
+
+
+def _excitation(track: FloatArray, times: FloatArray, length: int, generator: np.random.Generator) -> FloatArray:
+    """Pulses at the pitch where there is one, noise elsewhere; both of unit power."""
+    pitch = np.interp(np.arange(length) / RATE, times, track)
+    voiced = np.interp(np.arange(length) / RATE, times, (track > 0).astype(np.float64)) > 0.5
+    phase = np.cumsum(np.where(voiced, pitch, 0.0) / RATE)
+    pulses = np.zeros(length)
+    beats = np.flatnonzero(np.diff(np.floor(phase)) > 0) + 1
+    pulses[beats] = np.sqrt(RATE / np.maximum(pitch[beats], 50.0))
+    return np.where(voiced, pulses, generator.standard_normal(length))
+
+
+def _transform(samples: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
+    import librosa
+
+    return np.asarray(librosa.stft(samples, n_fft=WINDOW, hop_length=HOP))
+
+
+def _phase_found(magnitudes: FloatArray, length: int, seed: int) -> FloatArray:
+    import librosa
+
+    made = librosa.griffinlim(
+        magnitudes, n_iter=ITERATIONS, hop_length=HOP, n_fft=WINDOW, length=length, random_state=seed
+    )
+    return np.asarray(made, dtype=np.float64)
+
+
+def _same_length(samples: FloatArray, length: int) -> FloatArray:
+    return np.asarray(np.pad(samples[:length], (0, max(0, length - len(samples)))), dtype=np.float64)
