@@ -2,6 +2,7 @@
 
 from audiometry.tasks import (
     alignment,
+    ambiguity,
     bias,
     code_switching,
     conditions,
@@ -27,6 +28,7 @@ from audiometry.tasks import (
 
 __all__ = [
     "alignment",
+    "ambiguity",
     "bias",
     "code_switching",
     "conditions",

@@ -1,6 +1,7 @@
 """Models that people bring. Importing this registers them."""
 
 from audiometry.models.adapters import (
+    asking_controls,
     audiocraft,
     controls,
     dnsmos_judge,
@@ -24,6 +25,7 @@ from audiometry.models.adapters import (
 )
 
 __all__ = [
+    "asking_controls",
     "audiocraft",
     "controls",
     "dnsmos_judge",
