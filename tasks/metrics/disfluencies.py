@@ -71,7 +71,7 @@ def insert_disfluency(text: str, kind: str, seed: int) -> str:
         for place in places:
             words.insert(place, random.choice(FILLERS))
         return " ".join(words)
-    size = random.choice((1, 2))
+    size = min(random.choice((1, 2)), len(words) - 2)
     start = random.randrange(1, len(words) - size)
     return " ".join([*words[: start + size], "--", *words[start:]])
 

@@ -78,7 +78,7 @@ def find_entities(text: str, names: Collection[str] = ()) -> list[Entity]:
 
     - name: a phrase of `names` (as written, longest first), where `text` holds it;
     - phonetic: a word of the radio alphabet, where the whole text is made of such words and numbers;
-    - date: a weekday or month ("may" and "march" only with a capital, after another word, and nowhere in small letters);
+    - date: a weekday or month ("may" and "march" only with a capital after another word, and nowhere without);
     - letter: a spelled acronym (capitals in `text`, as in "IAX", "H.323", "M I S D N"), or a single letter other than
       "a" and "i", or any single letter that is the whole text;
     - number: a word with digits once numbers are written so ("first", "oh" and "o" are too), with its sign, currency

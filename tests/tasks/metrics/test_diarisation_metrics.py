@@ -60,7 +60,7 @@ def by_frames(
     return tuple(count / TENTHS for count in (total, missed, invented, shared - (best or 0)))  # type: ignore[return-value]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(segments("abc"), segments("xyz"), st.sampled_from([0, 2]), st.booleans())
 def test_sweep_equals_frames_and_all_permutations(
     reference: list[Segment], hypothesis: list[Segment], collar: int, skip: bool
@@ -71,7 +71,7 @@ def test_sweep_equals_frames_and_all_permutations(
     assert values == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(segments("abc"))
 def test_the_truth_under_other_names_is_perfect(reference: list[Segment]) -> None:
     renamed = [Segment(one.start, one.end, f"speaker {one.label}") for one in reversed(reference)]
@@ -80,7 +80,7 @@ def test_the_truth_under_other_names_is_perfect(reference: list[Segment]) -> Non
     assert found["confusion"] == pytest.approx(0, abs=1e-9)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(segments("abc"), segments("xyz"), st.floats(0.1, 100))
 def test_a_later_start_changes_nothing(reference: list[Segment], hypothesis: list[Segment], shift: float) -> None:
     def moved(side: list[Segment]) -> list[Segment]:
@@ -146,7 +146,7 @@ def test_rates_are_sums_over_sums() -> None:
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), max_size=5).map(" ".join), max_size=4)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXTS, TEXTS)
 def test_assignment_equals_all_permutations(told: list[str], said: list[str]) -> None:
     size = max(len(told), len(said))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -72,6 +72,7 @@ def test_words_without_partner_and_confused_words() -> None:
     assert formatting_counts("Yes.", "")["full_stop_missed"] == 1
 
 
+@settings(max_examples=40, deadline=None)
 @given(PAIRS)
 def test_f1_is_scikit_learns_where_the_words_agree(rows: list[tuple[str, str, str]]) -> None:
     reference = " ".join(word + told for word, told, _ in rows)
@@ -87,6 +88,7 @@ def test_f1_is_scikit_learns_where_the_words_agree(rows: list[tuple[str, str, st
     np.testing.assert_allclose(found["punctuation_f1"], expected)
 
 
+@settings(max_examples=40, deadline=None)
 @given(TEXTS, TEXTS)
 def test_invariants(reference: str, hypothesis: str) -> None:
     counts = formatting_counts(reference, hypothesis)
