@@ -59,6 +59,7 @@ def hibari(*, voice: str = VOICE, speed: float = 1.0, threads: int = 0) -> OneBy
     import hibari as library
 
     engine = library.Hibari(voice=voice, threads=thread_count(threads))
+    engine("Ready.", seed=0)  # loads its dictionaries, which is not the first request's to pay
 
     def answer(request: Request) -> Output:
         if request.language not in (None, "", "en"):

@@ -1,0 +1,66 @@
+"""Texts that make synthesisers stumble, written for this: numbers, words said many times over, and tongue twisters.
+
+Each is a pair: what is asked, and what a careful reader says. Where they are the same it stands once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["HARD_TEXTS"]
+
+_NUMBERS = (
+    (
+        "The invoice comes to $1,284.50.",
+        "The invoice comes to one thousand two hundred eighty four dollars and fifty cents.",
+    ),
+    ("It was built in 1987.", "It was built in nineteen eighty seven."),
+    (
+        "Exactly 3,456,789 people voted.",
+        "Exactly three million four hundred fifty six thousand seven hundred eighty nine people voted.",
+    ),
+    ("The answer is 0.0625.", "The answer is zero point zero six two five."),
+    ("Only 12.5% of the seeds came up.", "Only twelve point five percent of the seeds came up."),
+    ("Henry VIII had 6 wives.", "Henry the eighth had six wives."),
+    ("The train leaves at 7:45 from platform 13.", "The train leaves at seven forty five from platform thirteen."),
+    ("Call 555-0199 after 6 pm.", "Call five five five zero one nine nine after six p m."),
+    ("She came 21st out of 340 runners.", "She came twenty first out of three hundred forty runners."),
+    ("It weighs 4 kg and costs £99.", "It weighs four kilograms and costs ninety nine pounds."),
+    ("The low was -15 degrees.", "The low was minus fifteen degrees."),
+    ("Flight BA 2490 has 189 seats.", "Flight B A two four nine zero has one hundred eighty nine seats."),
+)
+_REPEATS = (
+    "No, no, no, no, no, no.",
+    "The gate was very, very, very, very, very old.",
+    "Knock, knock, knock, knock on the door, then knock, knock, knock again.",
+    "I said that that that that that writer used was wrong.",
+    "Left, right, left, right, left, right, left, right, halt.",
+    "Tick tock, tick tock, tick tock, tick tock, went the clock.",
+    "One more time, one more time, one more time, and then one more time.",
+    "Buffalo buffalo buffalo buffalo.",
+    "He had had what she had had, and had had enough.",
+    "Again and again and again and again and again she tried.",
+    "Far, far, far away there was a far, far, far smaller house.",
+    "Ten, ten, ten, ten, nine, nine, nine, nine.",
+)
+_TWISTERS = (
+    "Six slick sleighs slid swiftly past sixty thick thistles.",
+    "Fresh fried fish from five fussy fishermen.",
+    "The brisk brave brigadiers brandished broad bright blades.",
+    "Which witch wished which wicked wish?",
+    "Seven selfish shellfish sheltered in a shallow shell shop.",
+    "Three free thugs set three thick thieves free.",
+    "A proper copper coffee pot and a paper cup of cocoa.",
+    "Red lorry, yellow lorry, really rare yellow lorry.",
+    "Black background, brown background, blank brown bag.",
+    "The sixth sick sheikh's sixth sheep's sick.",
+    "Truly rural rulers rarely roar.",
+    "Thin sticks, thick bricks, brick sticks, stick quick.",
+)
+
+HARD_TEXTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "numbers": _NUMBERS,
+    "repeats": tuple((text, text) for text in _REPEATS),
+    "tongue twisters": tuple((text, text) for text in _TWISTERS),
+}
+"""(as written, as said) by kind. Their order and wording name the samples."""
