@@ -30,6 +30,7 @@ CLIPS = 80
 """Clips that a task takes unless told: the first of a fixed order."""
 
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
+LADDER = "/".join(f"{snr:g}" for snr in SNRS)
 KINDS = ("white", "pink", "babble", "hum")
 NoiseKind = Literal["all", "white", "pink", "babble", "hum"]
 
@@ -179,24 +180,51 @@ def _headline(
 
 
 def noise_ladder(
-    corpus: SpeechCorpus, *, name: str, noise: NoiseKind = "all", clips: int = CLIPS, normaliser: str | None = None
+    corpus: SpeechCorpus,
+    *,
+    name: str,
+    noise: NoiseKind = "all",
+    snrs: str = LADDER,
+    clips: int = CLIPS,
+    normaliser: str | None = None,
 ) -> Task:
-    """The SNR ladder: each clip in one kind of noise (or in `noise` alone) at every SNR, and as it was recorded."""
+    """The SNR ladder: each clip in one kind of noise (or in `noise` alone) at every SNR, and as it was recorded.
+
+    `snrs` are dB, joined by ``/``. Raises SettingError for what is no list of different numbers within -60 to 120.
+    """
     kinds = KINDS if noise == "all" else (noise,)
-    ladders = [_ladder(kind, corpus.name) for kind in kinds]
+    ladders = [_ladder(kind, corpus.name, _read_snrs(snrs)) for kind in kinds]
     return step_task(
         corpus, name=name, axis="snr", headline="wer_area", clips=clips, normaliser=normaliser,
-        steps=lambda place: ladders[place % len(ladders)], settings={"noise": noise},
+        steps=lambda place: ladders[place % len(ladders)], settings={"noise": noise, "snrs": snrs},
     )  # fmt: skip
 
 
-def _ladder(kind: str, corpus: str) -> list[Step]:
+def _read_snrs(text: str) -> list[float]:
+    try:
+        snrs = [float(part) for part in text.split("/")]
+    except ValueError:
+        snrs = []
+    if not snrs or len(set(snrs)) < len(snrs) or not all(-60 <= snr <= 120 for snr in snrs):
+        raise SettingError(f"setting 'snrs': {text!r} is no list of different dB from -60 to 120, as in 20/10/0")
+    return snrs
+
+
+def _ladder(kind: str, corpus: str, snrs: Sequence[float]) -> list[Step]:
     how = "babble" if kind == "babble" else f"noise/kind={kind}"
     noisy = [
-        Step(f"{snr:+03.0f} dB", parse_condition(f"{how}/snr={snr:g}", babble=corpus), snr, {"noise": kind})
-        for snr in SNRS
+        Step(_shown(snr), parse_condition(f"{how}/snr={snr:g}", babble=corpus), snr, {"noise": kind}) for snr in snrs
     ]
     return [Step("clean", None), *noisy]
+
+
+def _shown(snr: float) -> str:
+    """So that names of equal length sort.
+
+    >>> _shown(5.0), _shown(-7.5), _shown(20.0)
+    ('+05 dB', '-7.5 dB', '+20 dB')
+    """
+    return f"{snr:+03.0f} dB" if snr == round(snr) else f"{snr:+g} dB"
 
 
 def _fixed(axis: str, conditions: Sequence[tuple[str, str]]) -> Callable[..., Task]:
@@ -235,10 +263,16 @@ def wer_condition(
     return recognition_task(heard, name=name or "wer-condition", normaliser=normaliser)
 
 
+def _check_snrs(*, snrs: str = LADDER, **_: object) -> None:
+    _read_snrs(snrs)
+
+
 def _register(corpus: str, where: str) -> None:
-    def noisy(*, noise: NoiseKind = "all", clips: int = CLIPS, normaliser: str | None = None) -> Task:
+    def noisy(
+        *, noise: NoiseKind = "all", snrs: str = LADDER, clips: int = CLIPS, normaliser: str | None = None
+    ) -> Task:
         return noise_ladder(
-            open_corpus(corpus), name=f"wer-noisy-{corpus}", noise=noise, clips=clips, normaliser=normaliser
+            open_corpus(corpus), name=f"wer-noisy-{corpus}", noise=noise, snrs=snrs, clips=clips, normaliser=normaliser
         )
 
     def far(*, clips: int = CLIPS, normaliser: str | None = None) -> Task:
@@ -251,7 +285,7 @@ def _register(corpus: str, where: str) -> None:
     far.__doc__ = f"Mean word error rate in three simulated rooms, on {where}."
     coded.__doc__ = f"Mean word error rate after ten codecs and bit rates, on {where}."
     for kind, factory in (("noisy", noisy), ("far", far), ("codec", coded)):
-        task(f"wer-{kind}-{corpus}")(factory)
+        task(f"wer-{kind}-{corpus}", check=_check_snrs)(factory)
 
 
 for _language in ("en", "es", "fr", "it", "ru"):
