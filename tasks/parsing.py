@@ -16,12 +16,22 @@ from typing import Any
 
 from audiometry.benchmark.types import Output
 
-__all__ = ["LETTERS", "label_of", "offer", "offered", "parse_choice", "parse_label", "parse_labels", "parse_object"]
+__all__ = [
+    "LETTERS",
+    "label_of",
+    "offer",
+    "offered",
+    "parse_choice",
+    "parse_label",
+    "parse_labels",
+    "parse_object",
+    "takes_several",
+]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 OFFER = "Answer with exactly one of:"
-OFFER_ALL = "Answer with every one that applies, separated by commas, or with none:"
+OFFER_ALL = "Answer with every one that applies, one after the other as in this list, or with none:"
 _OFFERED = re.compile(rf"^(?:{re.escape(OFFER)}|{re.escape(OFFER_ALL)}) (.+)\.$", re.MULTILINE)
 _LEAD = re.compile(
     r"(?:the\s+)?(?:correct\s+|final\s+|best\s+)?(?:answer|option|choice|label|class|category|emotion|style|word|keyword"
@@ -36,15 +46,26 @@ _NONE = "none"
 def offer(labels: Sequence[str], *, several: bool = False) -> str:
     """The line of an instruction that offers `labels`; `several` asks for all that apply.
 
-    Raises ValueError for a label that holds a comma or ends in a full stop: it could not be read back.
+    They stand between commas, or between semicolons where a label holds a comma. Raises ValueError for a label that
+    holds a semicolon or line break, or ends in a full stop: it could not be read back.
 
     >>> offer(["happy", "sad"])
     'Answer with exactly one of: happy, sad.'
     """
     for label in labels:
-        if "," in label or "\n" in label or label.endswith(".") or label != label.strip() or not label:
+        if ";" in label or "\n" in label or label.endswith(".") or label != label.strip() or not label:
             raise ValueError(f"label {label!r} cannot be offered in a list")
-    return f"{OFFER_ALL if several else OFFER} {', '.join(labels)}."
+    joint = "; " if any("," in label for label in labels) else ", "
+    return f"{OFFER_ALL if several else OFFER} {joint.join(labels)}."
+
+
+def takes_several(instruction: str | None) -> bool:
+    """Whether an instruction asks for every label that applies.
+
+    >>> takes_several(offer(["dog", "rain"], several=True)), takes_several("What is it?")
+    (True, False)
+    """
+    return OFFER_ALL in (instruction or "")
 
 
 def offered(instruction: str | None) -> list[str]:
@@ -54,7 +75,9 @@ def offered(instruction: str | None) -> list[str]:
     ['happy', 'sad']
     """
     found = _OFFERED.search(instruction or "")
-    return found.group(1).split(", ") if found else []
+    if found is None:
+        return []
+    return found.group(1).split("; " if ";" in found.group(1) else ", ")
 
 
 def parse_label(text: str, labels: Sequence[str]) -> str | None:
@@ -74,8 +97,8 @@ def parse_label(text: str, labels: Sequence[str]) -> str | None:
 def parse_labels(text: str, labels: Sequence[str]) -> list[str] | None:
     """All of `labels` that the answer lists, in the order of `labels`; an empty list for the answer "none".
 
-    The answer is a list with commas, semicolons or line breaks between; one item that is no label, and the whole does
-    not parse (None).
+    The answer is a list with commas, semicolons or line breaks between (no commas where a label holds one); one item
+    that is no label, and the whole does not parse (None).
 
     >>> parse_labels("dog, Rain", ["rain", "dog"]), parse_labels("None.", ["dog"]), parse_labels("a dog", ["dog"])
     (['rain', 'dog'], [], None)
@@ -83,7 +106,8 @@ def parse_labels(text: str, labels: Sequence[str]) -> list[str] | None:
     body = _unled(text)
     if _plain(body) == _NONE and _NONE not in labels:
         return []
-    items = [re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", part.strip()) for part in re.split(r"[,;\n]", body)]
+    between = r"[;\n]" if any("," in label for label in labels) else r"[,;\n]"
+    items = [re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", part.strip()) for part in re.split(between, body)]
     found = [parse_label(item, labels) for item in items if _plain(item)]
     if not found or None in found:
         return None

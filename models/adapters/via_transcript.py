@@ -15,7 +15,7 @@ from audiometry.benchmark.registry import MODELS, model, parse_spec
 from audiometry.benchmark.types import Ability, Model, Output, Request
 from audiometry.models.adapters.common import fingerprint
 from audiometry.tasks.metrics.normalise import normaliser, normaliser_for
-from audiometry.tasks.parsing import offered
+from audiometry.tasks.parsing import offered, takes_several
 
 __all__ = ["ViaTranscript", "heard_labels", "via_transcript"]
 
@@ -82,7 +82,7 @@ def answer_from(transcript: Output, request: Request) -> Output:
     change = normaliser(normaliser_for(request.language or ""))
     said = change(transcript.text or "")
     found = heard_labels(said, {label: change(label) for label in labels})
-    several = "separated by commas" in (request.instruction or "")
+    several = takes_several(request.instruction)
     kept = found if several else found[:1]
     if request.ability == "respond":
         text = ", ".join(kept) or ("none" if several else "")
