@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from audiometry.benchmark.errors import DataError
@@ -201,12 +202,17 @@ def parse_5(fields: list[str]) -> SpoofingTrial | None:
 def _trial(
     name: str, key: str, attack: str, speaker: str, gender: str, codec: str, more: Mapping[str, str]
 ) -> SpoofingTrial:
-    """A trial whose recording is still to be found; a fact that is not known makes no slice."""
+    """A trial whose recording is still to be found."""
     label = LABELS[key]
     made_by = attack if label == SPOOF else ""
-    known = {"attack": made_by, "gender": gender, "codec": codec, **more}
-    slices = {fact: value for fact, value in known.items() if value not in {"", "-"}}
+    slices = _slices(("attack", made_by), ("gender", gender), ("codec", codec), *more.items())
     return SpoofingTrial(name, Audio(""), label, made_by, speaker, gender, codec, slices)
+
+
+@cache  # hundreds of thousands of trials share a few thousand sets of facts
+def _slices(*facts: tuple[str, str]) -> Mapping[str, str]:
+    """What is known; a fact that is not makes no slice."""
+    return {fact: value for fact, value in facts if value not in {"", "-"}}
 
 
 def _scan(protocol: Path, folders: list[Path], parse: Parse, form: str, phase: str = "") -> Scan[SpoofingTrial]:

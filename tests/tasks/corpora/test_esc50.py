@@ -1,4 +1,6 @@
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +75,24 @@ def test_a_missing_label_is_refused(folder, row):
     (folder / "meta" / "esc50.csv").write_text(f"{META}{row}\n")
     with pytest.raises(DataError, match="1 of 5 lines are not of the form"):
         esc50(path=str(folder), partial=True).rows()
+
+
+def test_it_is_fetched_where_there_is_a_network(folder, home, tmp_path, monkeypatch):
+    archive = shutil.make_archive(str(tmp_path / "fetched"), "zip", folder.parent, folder.name)
+    asked = []
+
+    def answer(url, timeout):
+        asked.append(url)
+        return Path(archive).open("rb")
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    corpus, told = esc50(), []
+    corpus.prepare(None, told.append)
+    assert asked == ["https://github.com/karolpiczak/ESC-50/archive/master.zip"]
+    assert told[-1] == f"esc50/all: 4 clips, in {home / 'corpora' / 'esc50'}"
+    assert len(esc50(split="fold1").rows()) == 2
+    corpus.prepare(None, told.append)
+    assert len(asked) == 1
 
 
 def test_another_corpus_is_named(tmp_path):
