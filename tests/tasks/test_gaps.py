@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import permutation_test
+
+from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.stats import mean_of, ratio_of_sums
+from audiometry.benchmark.types import FloatArray, Metric, ScoreTable
+from audiometry.tasks.gaps import as_row, gap_test, group_gaps
+
+WER = Metric("wer", scale="log", events="errors")
+
+
+def wer(table: ScoreTable, weights: FloatArray) -> dict[str, FloatArray]:
+    return {"wer": ratio_of_sums(table, weights, "errors", "words")}
+
+
+def mean(table: ScoreTable, weights: FloatArray) -> dict[str, FloatArray]:
+    return {"x": mean_of(table, weights, "x")}
+
+
+def table_of(clusters: list[int] | None = None, **counts: list[float]) -> ScoreTable:
+    size = len(next(iter(counts.values())))
+    cluster = np.arange(size) if clusters is None else np.array(clusters)
+    columns = {name: np.array(values, float) for name, values in counts.items()}
+    return ScoreTable(columns, cluster, np.zeros(size, int), np.zeros(cluster.max() + 1, int))
+
+
+def real_counts(seed: int, size: int = 540) -> tuple[FloatArray, FloatArray]:
+    """Errors in bursts on prompts of very different lengths, as a recogniser makes them."""
+    rng = np.random.default_rng(seed)
+    words = 1 + rng.negative_binomial(1, 1 / 6, size).astype(float)
+    errors = np.minimum(rng.poisson(0.06 * words * rng.gamma(0.5, 2.0, size)), words)
+    return errors, words
+
+
+def test_recordings_of_one_group_each_agree_with_scipys_permutation_test() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(0.0, 1.0, 25), rng.normal(0.5, 1.0, 30)
+    table = table_of(x=[*first, *second])
+    groups = ["a"] * 25 + ["b"] * 30
+    ours = gap_test(table, groups, mean, Metric("x"), seed=1, permutations=9999)
+    theirs = permutation_test(
+        (first, second), lambda x, y: abs(np.mean(x) - np.mean(y)), n_resamples=9999, alternative="greater", rng=2
+    )
+    assert ours == pytest.approx(theirs.pvalue, abs=0.02)
+
+
+def test_whole_speakers_change_groups() -> None:
+    """Ten speakers, five a group: of 252 ways to choose five of them, those as extreme are counted by hand."""
+    levels = [0.0, 0.1, 0.2, 0.3, 1.0, 0.9, 1.1, 1.2, 1.3, 0.4]
+    table = table_of([speaker for speaker in range(10) for _ in range(4)], x=[x for x in levels for _ in range(4)])
+    groups = [("a" if speaker < 5 else "b") for speaker in range(10) for _ in range(4)]
+    total = sum(levels)
+    sums = [sum(chosen) for chosen in itertools.combinations(levels, 5)]
+    seen = abs(total - 2 * sum(levels[:5]))
+    exact = np.mean([abs(total - 2 * one) >= seen - 1e-9 for one in sums])
+    found = gap_test(table, groups, mean, Metric("x"), seed=0, permutations=4000)
+    assert found == pytest.approx(exact, abs=0.02)
+    by_recording = gap_test(table_of(x=table.counts["x"].tolist()), groups, mean, Metric("x"), seed=0)
+    assert by_recording < found / 3  # forty recordings taken as independent would claim too much
+
+
+def test_a_recording_at_two_bandwidths_is_paired() -> None:
+    """What is hard is hard in both: pairs show a small difference that unpaired recordings hide."""
+    rng = np.random.default_rng(5)
+    hard = rng.gamma(1.0, 5.0, 100)
+    x = np.concatenate([hard, hard + rng.normal(0.3, 0.5, 100)])
+    groups = ["wide"] * 100 + ["narrow"] * 100
+    paired = gap_test(table_of([*range(100), *range(100)], x=x.tolist()), groups, mean, Metric("x"), seed=0)
+    apart = gap_test(table_of(x=x.tolist()), groups, mean, Metric("x"), seed=0)
+    assert paired < 0.01
+    assert apart > 0.3
+
+
+@pytest.mark.slow
+def test_halves_of_one_speaker_are_rejected_at_the_nominal_rate_and_a_planted_gap_is_found() -> None:
+    """A small form of benchmarks/gap_test.py, which does this with real errors."""
+    rng = np.random.default_rng(11)
+    rejected = found = 0
+    for seed in range(120):
+        errors, words = real_counts(seed)
+        groups = rng.permutation(np.repeat(["a", "b"], 270))
+        planted = errors + rng.binomial(words.astype(int), 0.05) * (groups == "b")
+        for wrong in (errors, planted):
+            table = table_of(errors=wrong.tolist(), words=words.tolist())
+            reject = gap_test(table, groups.tolist(), wer, WER, seed=seed, permutations=199) <= 0.05
+            rejected += reject and wrong is errors
+            found += reject and wrong is planted
+    assert 1 <= rejected <= 14  # of 120; 6 expected, and 99.5 % of all such tests lie between
+    assert found >= 90
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_names_and_order_decide_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=60)
+    groups = rng.permutation(["a"] * 30 + ["b"] * 30).tolist()
+    p = gap_test(table_of(x=x.tolist()), groups, mean, Metric("x"), seed=0, permutations=200)
+    assert 1 / 201 <= p <= 1
+    renamed = [{"a": "p", "b": "q"}[one] for one in groups]
+    assert gap_test(table_of(x=x.tolist()), renamed, mean, Metric("x"), seed=0, permutations=200) == p
+    assert gap_test(table_of(x=(3 * x).tolist()), groups, mean, Metric("x"), seed=0, permutations=200) == p
+
+
+def test_facts_are_corrected_together_and_useless_ones_left_out() -> None:
+    errors, words = real_counts(1)
+    groups = np.repeat(["f", "m"], 270)
+    errors = errors + (groups == "m") * (np.arange(540) % 3 == 0) * words * 0.5
+    facts = {
+        "gender": groups.tolist(),
+        "device": (["near", "far"] * 270),
+        "speaker": ["one"] * 540,
+        "rare": ["x"] * 5 + ["y"] * 535,
+    }
+    found = group_gaps(table_of(errors=errors.tolist(), words=words.tolist()), facts, wer, WER, seed=0)
+    assert [gap.by for gap in found] == ["gender", "device"]
+    gender, device = found
+    assert (gender.found.worst, gender.found.best) == ("m", "f")
+    assert gender.p_adjusted == pytest.approx(2 * gender.p)
+    assert device.p_adjusted == device.p > 0.05
+    row = as_row(gender)
+    assert row["gap"] == pytest.approx(row["values"]["m"] - row["values"]["f"])
+    assert row["low"] <= row["gap"] <= row["high"]
+
+
+def test_small_groups_and_unnamed_samples_are_left_out() -> None:
+    x = [0.0] * 25 + [1.0] * 25 + [100.0] * 3 + [50.0] * 10
+    groups = ["a"] * 25 + ["b"] * 25 + ["tiny"] * 3 + [""] * 10
+    assert gap_test(table_of(x=x), groups, mean, Metric("x"), seed=0, permutations=999) == 0.001
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    table = table_of(errors=[1.0] * 40, words=[2.0] * 40)
+    with pytest.raises(DataError, match="do not fit 40 samples"):
+        gap_test(table, ["a"], wer, WER, seed=0)
+    with pytest.raises(DataError, match="1 of 1 groups"):
+        gap_test(table, ["a"] * 40, wer, WER, seed=0)
+    with pytest.raises(SettingError, match="too few"):
+        gap_test(table, ["a", "b"] * 20, wer, WER, seed=0, permutations=10)
+    empty = table_of(errors=[1.0] * 40, words=[0.0, 2.0] * 20)
+    with pytest.raises(DataError, match="undefined in a group"):
+        gap_test(empty, ["a", "b"] * 20, wer, WER, seed=0)
+    assert group_gaps(empty, {"g": ["a", "b"] * 20}, wer, WER, seed=0) == []
