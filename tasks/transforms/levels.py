@@ -44,9 +44,9 @@ def active_speech_level(waveform: Waveform) -> float:
     >>> tone = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     >>> paused = Waveform(np.concatenate([tone, np.zeros(48000)]).astype(np.float32), 16000)
     >>> round(rms_level(tone), 1), round(rms_level(paused.samples), 1), round(active_speech_level(paused), 1)
-    (-3.0, -9.0, -4.2)
+    (-3.0, -9.0, -4.1)
 
-    (The hangover of 200 ms and the envelope's decay count as active: 1.2 dB of a burst of one second.)
+    (The hangover of 200 ms and the envelope's decay count as active: 1.1 dB of a burst of one second.)
     """
     from scipy.signal import lfilter
 

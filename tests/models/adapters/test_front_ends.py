@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from audiometry.benchmark.errors import UserError
 from audiometry.benchmark.registry import MODELS, model, parse_spec
 from audiometry.benchmark.types import Output, Request, Waveform
+from audiometry.models.adapters import enhancement
 from audiometry.models.adapters.common import Recogniser, fingerprint
 from audiometry.models.adapters.enhancement import energy_vad, silero_vad, spectral_subtraction
 
@@ -53,6 +55,12 @@ def test_spectral_subtraction_takes_noise_away(level: float) -> None:
     cleaned = spectral_subtraction(Waveform(noisy.astype(np.float32), RATE))
     assert len(cleaned.samples) == len(clean)
     assert snr(cleaned.samples.astype(float), clean) > snr(noisy, clean) + 3
+
+
+def test_examples() -> None:
+    result = doctest.testmod(enhancement)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_spectral_subtraction_edges() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import hashlib
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,15 @@ def p56_step_by_step(samples: np.ndarray, rate: int) -> float:
         if level - threshold <= 15.9:
             return float(level)
     raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "module", ["conditions", "robustness", "transforms.changes", "transforms.levels", "transforms.rooms"]
+)
+def test_examples(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"audiometry.tasks.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_active_level_is_p56_s() -> None:
