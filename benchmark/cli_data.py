@@ -20,6 +20,8 @@ Examples:
   audiometry data prepare asterisk-en
   audiometry data prepare asterisk-en --source ./debs
   audiometry data prepare synthetic-en
+  audiometry data prepare librispeech:split=test-other
+  audiometry data prepare librispeech --source /data/LibriSpeech
 """
 
 
@@ -36,17 +38,17 @@ def register(app: typer.Typer) -> None:
 
 
 def prepare(
-    corpora: Annotated[list[str], typer.Argument(help="Names of corpora (see: audiometry ls corpora).")],
+    corpora: Annotated[list[str], typer.Argument(help="NAME or NAME:k=v,k=v (see: audiometry ls corpora).")],
     source: Annotated[Path | None, typer.Option(help="A folder to read from, where nothing can be fetched.")] = None,
 ) -> None:
     """Fetch corpora."""
-    from audiometry.benchmark.registry import CORPORA, Spec
+    from audiometry.benchmark.registry import CORPORA, parse_spec
 
     if source is not None and not source.is_dir():
         raise DataError(f"--source {source} is not a folder; give the folder that holds the packages or recordings")
-    made = [(name, CORPORA.create(Spec(name))) for name in corpora]
+    made = [(name, CORPORA.create(parse_spec(name))) for name in corpora]
     for name, corpus in made:
-        if corpus.ready():
+        if source is None and corpus.ready():
             typer.echo(f"{name}: ready", err=True)
             continue
         corpus.prepare(None if source is None else str(source), lambda text: typer.echo(text, err=True))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import (
     CORPORA,
     MODELS,
@@ -78,10 +79,18 @@ def _facts(kind: Kind, entry: Entry[Any]) -> dict[str, Any]:
         facts |= dict(entry.facts)
         try:
             corpus = entry.factory()
-        except TypeError:  # it needs settings (a path), so there is nothing to look at yet
-            return facts | {"ready": None}
-        facts |= {"ready": corpus.ready(), **corpus.describe()}
+        except (TypeError, SettingError):  # it needs settings (a path), so there is nothing to look at yet
+            return facts | {"ready": None, "where": f"where a setting says: {entry.name}:path=…"}
+        facts |= {"ready": corpus.ready(), **corpus.describe(), **entry.facts}
+        facts["where"] = _where(facts)
     return facts
+
+
+def _where(facts: dict[str, Any]) -> str:
+    """The folder of a corpus that is ready, how to get one that is not."""
+    if facts["ready"]:
+        return str(facts.get("folder", ""))
+    return str(facts.get("get") or f"run: audiometry data prepare {facts['name']}")
 
 
 def _table(kind: Kind, lines: list[dict[str, Any]]) -> None:
@@ -94,7 +103,7 @@ def _table(kind: Kind, lines: list[dict[str, Any]]) -> None:
         "tasks": [],
         "models": ["abilities"],
         "suites": ["version", "tasks"],
-        "corpora": ["ready", "language", "licence"],
+        "corpora": ["ready", "language", "licence", "where"],
     }[kind]
     table = Table(box=None, pad_edge=False)
     for heading in ["name", *more, "summary"]:

@@ -11,7 +11,9 @@ The folder is the setting ``path``, else the environment variable ``AUDIOMETRY_C
 from __future__ import annotations
 
 import difflib
+import math
 import os
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -295,38 +297,48 @@ class CorpusFolder(Generic[Row]):
 class SpeechFolder(CorpusFolder[Utterance]):
     """One split of a public corpus of speech with transcripts."""
 
+    _lengths: array[float] = field(default_factory=lambda: array("d"), repr=False, compare=False)
+    """Seconds of each row, NaN where unknown, as far as they have been used."""
+
     def utterances(self) -> Iterator[Utterance]:
         """Every usable utterance, in a fixed order, with its length (None where a recording cannot be read).
 
         Raises what `rows` raises, at once.
         """
-        return with_lengths(self.rows())
+        return with_lengths(self.rows(), self._lengths)
 
 
-def with_lengths(utterances: Sequence[Utterance]) -> Iterator[Utterance]:
+def with_lengths(utterances: Sequence[Utterance], known: array[float] | None = None) -> Iterator[Utterance]:
     """The utterances with their length and its slice; headers are read ahead, a stretch at a time.
 
     A length that the utterance has already is kept. A recording that cannot be read has None: what is wrong with it
-    becomes that sample's error when it is used.
+    becomes that sample's error when it is used. `known` holds the lengths of the first utterances, NaN for None; those
+    that are looked up are put to it.
     """
+    lengths = array("d") if known is None else known
     left = iter(utterances)
+    place = 0
     with ThreadPoolExecutor(THREADS) as pool:
         while stretch := list(islice(left, STRETCH)):
-            for utterance, seconds in zip(stretch, pool.map(_length, stretch), strict=True):
+            lengths.extend(pool.map(_length, stretch[max(len(lengths) - place, 0) :]))
+            for utterance in stretch:
+                seconds = None if math.isnan(lengths[place]) else lengths[place]
                 slices = speech_slices(language="", gender="", speaker="", seconds=seconds) | dict(utterance.slices)
                 yield replace(utterance, audio=replace(utterance.audio, seconds=seconds), slices=slices)
+                place += 1
 
 
-def _length(utterance: Utterance) -> float | None:
+def _length(utterance: Utterance) -> float:
+    """Seconds, NaN where they cannot be told."""
     audio = utterance.audio
     if audio.seconds is not None:
         return audio.seconds
     try:
         total = probe_seconds(audio.path)
     except AudioError:
-        return None
+        return math.nan
     seconds = (total if audio.end is None else min(audio.end, total)) - audio.start
-    return seconds if seconds > 0 else None
+    return seconds if seconds > 0 else math.nan
 
 
 def _holds(place: Path, patterns: Sequence[str]) -> bool:
@@ -357,7 +369,10 @@ def _left_out(scan: Scan[Row]) -> str:
 
 def _contents(folder: Path) -> str:
     """What a folder that is not the expected corpus holds, in a few words."""
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
     other = [layout.title for layout in LAYOUTS.values() if layout.root(folder) is not None]
     looks = f", which looks like {' or '.join(sorted(other))}" if other else ""
     if not names:
