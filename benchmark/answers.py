@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from audiometry.benchmark.cache import Cache, known_digests, request_key
 from audiometry.benchmark.errors import AudioError
-from audiometry.benchmark.plan import Batch, Item, Plan, windows
+from audiometry.benchmark.plan import Batch, Item, Plan
 from audiometry.benchmark.rows import Row, make_row, restored_output
+from audiometry.benchmark.windows import windows
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Done", "Memory", "Pending"]

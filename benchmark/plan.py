@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +27,10 @@ from audiometry.benchmark.registry import (
     parse_specs,
     takes,
 )
-from audiometry.benchmark.seeds import derangement, derive_seed, hash_order
+from audiometry.benchmark.seeds import derive_seed, hash_order
 from audiometry.benchmark.types import Model, Sample, Suite, Target, Task, by_values
 
 __all__ = [
-    "WINDOW",
     "Batch",
     "Item",
     "Plan",
@@ -44,11 +42,7 @@ __all__ = [
     "make_plan",
     "named_suites",
     "plan_tasks",
-    "windows",
 ]
-
-WINDOW = 4096
-"""Samples that are looked at together: sorted by length, and exchanged for the shuffled control."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +232,7 @@ def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
     for spec in specs:
         TASKS.check(spec)
     _is_file.cache_clear()
-    tasks = tuple(replace(_plan_task(spec, settings), suite=suite) for spec, suite in specs.items())
+    tasks = _planned(specs, settings)
     names = [task.task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
@@ -246,43 +240,23 @@ def plan_tasks(settings: RunSettings) -> tuple[PlannedTask, ...]:
     return tasks
 
 
-def windows(plan: Plan, model: int, task: int) -> Iterator[list[Item]]:
-    """The samples of one (model, task) in stretches of `WINDOW`, longest sound first within each.
-
-    What is in a window depends on the plan alone, never on workers or batches; only one is held at a time.
-    """
-    given = plan.models[model].entry.given
-    planned = plan.tasks[task]
-    for stretch in _stretches(planned.samples()):
-        if given == "other target":
-            partner = derangement([sample.id for _, sample in stretch], derive_seed(planned.seed, planned.task.name))
-            items = [Item(at, sample, stretch[partner[i]][1].target) for i, (at, sample) in enumerate(stretch)]
-        elif given == "own target":
-            items = [Item(at, sample, sample.target) for at, sample in stretch]
-        else:
-            items = [Item(at, sample, sample.id if given == "sample id" else None) for at, sample in stretch]
-        items.sort(key=lambda item: (-heard_seconds(item.sample), item.position))
-        yield items
+def _planned(specs: Mapping[Spec, bool], settings: RunSettings) -> tuple[PlannedTask, ...]:
+    """Each task, planned. What is wrong with several is told at once: they are mended together."""
+    tasks: list[PlannedTask] = []
+    problems: dict[str, None] = {}
+    for spec, suite in specs.items():
+        try:
+            tasks.append(replace(_plan_task(spec, settings), suite=suite))
+        except DataError as error:
+            problems[str(error)] = None
+    if problems:
+        raise DataError("; ".join(problems))
+    return tuple(tasks)
 
 
 def heard_seconds(sample: Sample) -> float:
     """Length of a sample's sound, as far as it is known."""
     return sum(audio.seconds or 0.0 for audio in sample.request.audios.values())
-
-
-def _stretches(samples: Iterator[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
-    """Lists of `WINDOW` samples; a last one of a single sample joins the list before it."""
-    held: list[tuple[int, Sample]] = []
-    while True:
-        taken = list(islice(samples, WINDOW))
-        if held and len(taken) > 1:
-            yield held
-            held = []
-        held += taken
-        if len(taken) < WINDOW:
-            break
-    if held:
-        yield held
 
 
 def _chosen(task: Task, chosen: tuple[int, ...] | None) -> Iterator[Sample]:

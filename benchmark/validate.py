@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from audiometry.benchmark.errors import SettingError, UnfinishedRunError, UserError
-from audiometry.benchmark.plan import Item, Plan, RunSettings, heard_seconds, make_plan, windows
+from audiometry.benchmark.plan import Item, Plan, RunSettings, heard_seconds, make_plan
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file, parse_specs
 from audiometry.benchmark.seeds import derive_seed, hash_order
 from audiometry.benchmark.types import Output
 from audiometry.benchmark.validate_checks import Check, Memory, Outputs, changed, memory_growth, repeated
 from audiometry.benchmark.validate_child import Opening
 from audiometry.benchmark.validate_subject import Subject
+from audiometry.benchmark.windows import windows
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Report", "Speed", "ValidateSettings", "validate"]

@@ -27,7 +27,8 @@ def loop(clips: int, *, tuned: bool) -> tuple[float, float]:
     import threadpoolctl
 
     from audiometry.benchmark.audio import read
-    from audiometry.benchmark.plan import RunSettings, make_plan, windows
+    from audiometry.benchmark.plan import RunSettings, make_plan
+    from audiometry.benchmark.windows import windows
     from audiometry.benchmark.worker import keep_freed_memory
     from audiometry.models.adapters.whisper import PACKAGED, locate
 

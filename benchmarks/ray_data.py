@@ -20,8 +20,9 @@ from typing import Any
 import ray
 from _runs import INSTANT
 
-from audiometry.benchmark.plan import Batch, RunSettings, make_plan, windows
+from audiometry.benchmark.plan import Batch, RunSettings, make_plan
 from audiometry.benchmark.registry import load_plugin_file, parse_spec
+from audiometry.benchmark.windows import windows
 from audiometry.benchmark.worker import Evaluator
 
 WORKERS = 2

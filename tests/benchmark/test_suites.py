@@ -116,7 +116,9 @@ def test_what_was_skipped_is_told_and_kept(plugin: str, tmp_path: Path, capsys: 
     assert "suite-parrot cannot classify, so it is not asked: suite-classify\n" in capsys.readouterr().err
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["skipped"] == [{"model": "suite-parrot", "task": "suite-classify", "ability": "classify"}]
-    assert document["suites"] == {"suite-both": {"version": "3", "weights": {"suite-respond": 2.0, "suite-classify": 1.0}}}
+    assert document["suites"] == {
+        "suite-both": {"version": "3", "weights": {"suite-respond": 2.0, "suite-classify": 1.0}}
+    }
     found = {(one.model, one.task): one.value for one in done.results if one.slice == "all"}
     assert set(found) == {("suite-parrot", "suite-respond"), ("oracle", "suite-respond"), ("oracle", "suite-classify")}
     assert found["suite-parrot", "suite-respond"] == 0.0
