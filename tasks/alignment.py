@@ -22,11 +22,12 @@ __all__ = ["METRICS", "alignment_task", "as_target", "joined", "segments_of"]
 
 VERSION = "1"
 
-LONGEST = 3600.0
+LONGEST = 10.0
+"""Seconds by which a boundary may be thought to lie early."""
 
 _NAMES = ("under_50ms", "mean_absolute_error", "mean_error", "under_20ms", "under_100ms", "matched")
 METRICS: tuple[Metric, ...] = tuple(
-    replace(metric, low=max(metric.low, -LONGEST))  # results are JSON, which knows no infinity below
+    replace(metric, low=max(metric.low, -LONGEST))  # results are JSON, which knows no infinity
     for name in _NAMES
     for metric in BOUNDARY_METRICS
     if metric.name == name

@@ -90,7 +90,8 @@ def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], 
     """Word errors of a recogniser on one or several corpora, by groups.
 
     `by` names the facts to group by, of `FACTS`. Gender, accent, language and age come from the corpus' own labels,
-    the device from the corpus; `rate` and `pitch` are thirds of what is measured (`delivery_groups`). `normalise`
+    the device from the corpus; `rate` and `pitch` are thirds of what is measured (`delivery_groups`), of
+    speakers, or of recordings where there are fewer than five speakers. `normalise`
     names the normaliser; by default each utterance gets the one for its language.
 
     The clusters are speakers. Where there are fewer than five, they are recordings, and one recording that is there
@@ -106,8 +107,9 @@ def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], 
     def samples() -> Iterator[Sample]:
         listed = [_labelled(one, corpus.name) for corpus in corpora for one in corpus.utterances()]
         few = len({one.speaker for one in listed}) < MIN_CLUSTERS
-        groups = delivery_groups(listed, [fact for fact in by if fact in MEASURED])
         clusters = [_recording(one.id) if few or not one.speaker else one.speaker for one in listed]
+        alone = [f"{place}" for place in range(len(listed))]
+        groups = delivery_groups(listed, [fact for fact in by if fact in MEASURED], alone if few else clusters)
         halves = _halves(clusters)
         for one, measured, cluster in zip(listed, groups, clusters, strict=True):
             yield Sample(

@@ -27,20 +27,24 @@ VERSION = "1"
 NAMES = {"rate": ("slow", "medium", "fast"), "pitch": ("low", "middle", "high")}
 
 
-def delivery_groups(utterances: Sequence[Utterance], facts: Sequence[str]) -> list[dict[str, str]]:
+def delivery_groups(
+    utterances: Sequence[Utterance], facts: Sequence[str], speakers: Sequence[str]
+) -> list[dict[str, str]]:
     """The group of each utterance by `rate`, `pitch` or both: {fact: group}; what cannot be measured has none.
 
-    Groups are thirds of the utterances given. `rate` is in phonemes a second, in thirds of each language, as languages
-    differ in how many they speak; `pitch` is the median fundamental frequency, in thirds of all.
+    Groups are thirds of the utterances given, by the median of all that have the same label in `speakers` (one for
+    each utterance): a fast speaker is fast throughout, and no speaker is in two groups. `rate` is in phonemes a
+    second, in thirds of each language, as languages differ in how many they speak; `pitch` is the median fundamental
+    frequency, in thirds of all.
 
     Raises UserError if `rate` is asked for and espeakng-loader, which knows the phonemes, is not installed.
     """
     values: dict[str, FloatArray] = {}
     if "rate" in facts:
         rates = articulation_rates(utterances)
-        values["rate"] = _ranks(rates, [one.language for one in utterances])
+        values["rate"] = _ranks(_medians(rates, speakers), [one.language for one in utterances])
     if "pitch" in facts:
-        values["pitch"] = _ranks(median_pitches(utterances), [""] * len(utterances))
+        values["pitch"] = _ranks(_medians(median_pitches(utterances), speakers), [""] * len(utterances))
     return [
         {fact: NAMES[fact][int(ranks[place] * 3)] for fact, ranks in values.items() if ranks[place] >= 0}
         for place in range(len(utterances))
@@ -70,6 +74,18 @@ def articulation_rates(utterances: Sequence[Utterance]) -> FloatArray:
 def median_pitches(utterances: Sequence[Utterance]) -> FloatArray:
     """Median fundamental frequency of each utterance in Hz, shape (utterances,); NaN without a voice."""
     return np.array([facts[0] for facts in _measured(utterances)])
+
+
+def _medians(values: FloatArray, labels: Sequence[str]) -> FloatArray:
+    """Each value replaced by the median of those with its label; NaN where none of them is a number."""
+    found = np.full(len(values), np.nan)
+    codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        known = values[places][np.isfinite(values[places])]
+        if len(known):
+            found[places] = np.median(known)
+    return found
 
 
 def _ranks(values: FloatArray, apart: Sequence[str]) -> FloatArray:
