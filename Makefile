@@ -14,6 +14,7 @@ help:  ## Print what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: recordings  ## Rank the built-in models on real speech, and say how to open the leaderboard.
+	$(BIN)/audiometry data prepare asterisk-en-telephone non-speech
 	$(BIN)/audiometry run --config demo.toml
 	@echo
 	@echo "Open the leaderboard with:  $(BIN)/audiometry serve"
