@@ -61,7 +61,8 @@ def _phase(times: FloatArray, pace: float) -> FloatArray:
 
 
 def _harmonics(times: FloatArray, hertz: float, count: int) -> FloatArray:
-    return np.sum([np.sin(2 * np.pi * hertz * n * times) / n for n in range(1, count + 1)], axis=0)
+    parts = [np.sin(2 * np.pi * hertz * n * times) / n for n in range(1, count + 1)]
+    return np.asarray(np.sum(parts, axis=0), np.float64)
 
 
 def _noise(times: FloatArray, pitch: float) -> FloatArray:
@@ -87,7 +88,8 @@ def _siren(times: FloatArray, pitch: float, pace: float) -> FloatArray:
 def _bell(times: FloatArray, pitch: float, pace: float) -> FloatArray:
     since, hertz = _phase(times, pace), _hertz(pitch, 300, 1500)
     partials = ((1.0, 3.0), (2.0, 4.0), (2.76, 6.0), (5.4, 9.0))
-    return np.sum([np.sin(2 * np.pi * hertz * r * since) * np.exp(-d * since) for r, d in partials], axis=0)
+    rung = [np.sin(2 * np.pi * hertz * r * since) * np.exp(-d * since) for r, d in partials]
+    return np.asarray(np.sum(rung, axis=0), np.float64)
 
 
 def _drip(times: FloatArray, pitch: float, pace: float) -> FloatArray:
