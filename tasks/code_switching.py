@@ -6,6 +6,7 @@ A failed sample (time-out, error, refusal) and an empty answer have every word d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from audiometry.benchmark.registry import task
@@ -44,7 +45,7 @@ def code_switching() -> Task:
             speech = "human" if path.parent.name == "prompts" else "synthetic"
             pair = "-".join(languages[:2])
             slices[one.id] = {"languages": " ".join(languages), "pair": pair, "speech": speech}
-        return ask(utterances, slices=slices)
+        return (replace(one, cluster=one.id) for one in ask(utterances, slices=slices))
 
     return Task(
         name="code-switching",
@@ -54,7 +55,7 @@ def code_switching() -> Task:
         score=score_switched,
         reduce=reduce_switches,
         metrics=METRICS,
-        notes=corpus.notes,
+        notes=(*corpus.notes, "recordings of five voices: says nothing of others"),
         settings={"corpus": corpus.name, "normaliser": NORMALISER},
     )
 
