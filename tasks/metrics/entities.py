@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from audiometry.tasks.metrics.normalise import normaliser
@@ -24,9 +25,12 @@ PHONETIC = frozenset((
     "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray",
     "yankee", "zulu", "niner",
 ))  # fmt: skip
-DATES = frozenset((
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march",
-    "april", "may", "june", "july", "august", "september", "october", "november", "december",
+MONTHS = frozenset((
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+))  # fmt: skip
+WEEKDAYS = frozenset((
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
 ))  # fmt: skip
 ALSO_VERBS = frozenset({"march", "may"})
 """Months that are other words where they are not written with a capital, or begin the text."""
@@ -42,6 +46,9 @@ NOT_NUMBERS = (
 
 _NUMBER = re.compile(r"[-+£€$¢]?\d[\d.]*(?:%|st|nd|rd|th|s)?|zero|one|ones")
 _CLOCK = re.compile(r"\bo['’]\s?clock\b", re.IGNORECASE)
+_LEADING_ZERO = re.compile(r"(?<![\w.,])0\d+(?![\w]|[.,]\d)")
+_CAPITALS = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-[A-Z\d]+\b")
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)$")
 _DIGITS = re.compile(r"\d+")
 _ACRONYM = re.compile(r"(?<!\w)(?:(?:[A-Z](?:\.?\d+)?[. ]?){2,}|[A-Z]\.\d+)(?!\w)")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
@@ -59,16 +66,22 @@ class Entity:
 def entity_words(text: str) -> list[str]:
     """The words in which entities are compared: Whisper's English normaliser, then digits and letters in one form.
 
-    How a digit string is cut into groups is no fact, nor is whether letters are spelled apart: neighbouring words of
-    digits alone are joined, and so are neighbouring single letters.
+    How a digit string is cut into groups is no fact, nor is whether letters are spelled apart, nor whether a day of a
+    month is a first or a one: neighbouring words of digits alone are joined, and so are neighbouring single letters and
+    groups of capitals with hyphens between; an ordinal after a month loses its ending. Zeros at the start of a digit
+    string stay, which the normaliser alone drops.
 
-    >>> entity_words("Call 555 12-34, PIN four two; M I S D N or x-ray")
-    ['call', '5551234', 'pin', '42', 'misdn', 'or', 'xray']
+    >>> entity_words("Call 055 12-34, PIN four two; M I S D N or x-ray, May 2nd")
+    ['call', '0551234', 'pin', '42', 'misdn', 'or', 'xray', 'may', '2']
     """
-    words = normaliser("whisper-english-1")(_CLOCK.sub("oclock", text)).split()  # else "three o'clock" is "30 clock"
+    text = _CLOCK.sub("oclock", text)  # else "three o'clock" is "30 clock"
+    text = _LEADING_ZERO.sub(lambda match: f" {' '.join(match[0])} ", text)
+    text = _CAPITALS.sub(lambda match: match[0].replace("-", ""), text)
+    words = normaliser("whisper-english-1")(text).split()
     for parts, whole in SPELLINGS.items():
         words = _replaced(words, parts, whole)
-    return _joined(_joined(words, _is_digits, at_least=2), _is_letter, at_least=2)
+    days = [_ORDINAL.sub("", word) if before in MONTHS else word for before, word in pairwise(["", *words])]
+    return _joined(_joined(days, _is_digits, at_least=2), _is_letter, at_least=2)
 
 
 def find_entities(text: str, names: Collection[str] = ()) -> list[Entity]:
@@ -145,7 +158,7 @@ def _single_word_rule(text: str, words: Sequence[str]) -> Callable[[str], Entity
     def kind(word: str) -> EntityKind | None:
         if radio and word in PHONETIC:
             return "phonetic"
-        if word in DATES and (word not in ALSO_VERBS or word in capitals):
+        if word in MONTHS | WEEKDAYS and (word not in ALSO_VERBS or word in capitals):
             return "date"
         if _is_letter(word) and (word not in ("a", "i") or len(words) == 1):
             return "letter"
