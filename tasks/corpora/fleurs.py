@@ -18,6 +18,9 @@ from audiometry.tasks.corpora.utterance import Utterance
 __all__ = ["LAYOUT", "fleurs", "iso_code"]
 
 RATE = 16_000
+REVISION = "70bb2e84b976b7e960aa89f1c648e09c59f894dd"
+"""Of the hub's repository, so that everybody measures on the same files."""
+
 COLUMNS = ("id", "file", "raw", "text", "characters", "samples", "gender")
 
 LAYOUT = Layout(
@@ -45,7 +48,7 @@ def fleurs(
         return _scan(root, split, language)
 
     files = (f"data/{language}/{split}.tsv", f"data/{language}/audio/{split}.tar.gz")
-    sources = (Hub("google/fleurs", files),)
+    sources = (Hub("google/fleurs", files, REVISION),)
     return SpeechFolder(
         LAYOUT, scan, split, path, partial, language=iso_code(language), folder_language=language, sources=sources
     )

@@ -3,6 +3,7 @@
 That of https://github.com/SpeechColab/GigaSpeech: ``GigaSpeech.json`` lists long recordings (``audio/…/*.opus``) with
 their segments. That of https://huggingface.co/datasets/speechcolab/gigaspeech: ``data/metadata/SPLIT_metadata/*.csv``
 lists segments that lie as files under ``data/audio/SPLIT_files``, once the archives are unpacked beside themselves.
+There a training set is the smaller one and more: ``s`` is ``xs`` and ``s_…_additional``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = ["LAYOUT", "gigaspeech", "tidy_text"]
 MARKS = {"<COMMA>": ",", "<PERIOD>": ".", "<QUESTIONMARK>": "?", "<EXCLAMATIONPOINT>": "!"}
 NO_SPEECH = {"<SIL>": "silence", "<MUSIC>": "music", "<NOISE>": "noise", "<OTHER>": "other sound"}
 SOURCES = ("audiobook", "podcast", "youtube")
+TRAINING = ("xs", "s", "m", "l", "xl")
 CHUNK = 2**20
 
 LAYOUT = Layout(
@@ -37,7 +39,7 @@ LAYOUT = Layout(
     citation="Chen et al.: GigaSpeech, an evolving, multi-domain ASR corpus with 10,000 hours of transcribed audio, "
     "Interspeech 2021",
     homepage="https://github.com/SpeechColab/GigaSpeech",
-    signs=("GigaSpeech.json", "data/metadata/{split}_metadata/*.csv"),
+    signs=("GigaSpeech.json", "data/metadata/{split}_metadata*/*.csv"),
     splits=("test", "dev", "xs", "s", "m", "l", "xl"),
     counts={"test": 25619, "dev": 6750},
     how="accept its terms at https://huggingface.co/datasets/speechcolab/gigaspeech, fetch "
@@ -48,8 +50,8 @@ LAYOUT = Layout(
 @corpus("gigaspeech", language="en", licence=LAYOUT.licence)
 def gigaspeech(*, path: str | None = None, split: str = "test", partial: bool = False) -> SpeechFolder:
     """GigaSpeech: English audiobooks, podcasts and videos, 16 kHz; fetching asks for the hub's access token."""
-    files = (f"data/metadata/{split}_metadata/*", f"data/audio/{split}_files/*")
-    sources = (Hub("speechcolab/gigaspeech", files),)
+    files = [f"data/{folder}/*" for part in _parts(split) for folder in part]
+    sources = (Hub("speechcolab/gigaspeech", tuple(files)),)
     return SpeechFolder(LAYOUT, _scan, split, path, partial, language="en", sources=sources)
 
 
@@ -84,7 +86,9 @@ def _scan(root: Path, split: str) -> Scan[Utterance]:
     if whole.is_file():
         segments, files = _from_json(whole, split), None
     else:
-        segments, files = _from_tables(root, split), recordings(root / "data" / "audio" / f"{split}_files", (".wav",))
+        segments, files = _from_tables(root, split), {}
+        for _, sounds in _parts(split):
+            files |= recordings(root / "data" / sounds, (".wav",))
     rows: list[Utterance] = []
     missing: list[str] = []
     unlabelled: list[str] = []
@@ -114,9 +118,20 @@ def _utterance(one: _Segment, file: Path) -> Utterance:
     return Utterance(f"gigaspeech/{one.id}", audio, tidy_text(one.text), "en", f"gigaspeech-{speaker}", "", slices)
 
 
+def _parts(split: str) -> list[tuple[str, str]]:
+    """The hub's folders of lists and of recordings that make up a split."""
+    names = TRAINING[: TRAINING.index(split) + 1] if split in TRAINING else (split,)
+    more = dict.fromkeys(TRAINING[1:], "_additional")
+    return [(f"metadata/{n}_metadata{more.get(n, '')}", f"audio/{n}_files{more.get(n, '')}") for n in names]
+
+
 def _from_tables(root: Path, split: str) -> Iterator[_Segment]:
     """Segments of the hub's layout."""
-    for table in sorted((root / "data" / "metadata" / f"{split}_metadata").glob("*.csv")):
+    tables = [sorted((root / "data" / lists).glob("*.csv")) for lists, _ in _parts(split)]
+    lost = [lists for (lists, _), there in zip(_parts(split), tables, strict=True) if not there]
+    if lost:
+        raise DataError(f"{root}: {len(lost)} of {len(tables)} parts of {split!r} are missing, first data/{lost[0]}")
+    for table in (one for there in tables for one in there):
         for row in read_table(table, ("sid", "text_tn", "begin_time", "end_time"), separator=",", quotes=True):
             seconds = _number(row["end_time"], table) - _number(row["begin_time"], table)
             recording = row.get("aid") or row["sid"].rpartition("_")[0]

@@ -1,7 +1,8 @@
 """`tedlium`: TED-LIUM 3, English talks, in the layout of https://www.openslr.org/51.
 
 ``legacy/SPLIT/stm/TALK.stm`` lists the segments of ``legacy/SPLIT/sph/TALK.sph``: talk, channel, speaker, start, end, a
-label in angle brackets, words. The legacy test and development sets are the usual ones.
+label in angle brackets, words. The legacy test and development sets are the usual ones. Lists and recordings may lie
+in ``legacy/SPLIT`` itself too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LAYOUT = Layout(
     citation="Hernandez, Nguyen, Ghannay, Tomashenko, Estève: TED-LIUM 3, twice as much data and corpus repartition "
     "for experiments on speaker adaptation, SPECOM 2018",
     homepage="https://www.openslr.org/51",
-    signs=("legacy/{split}/stm/*.stm",),
+    signs=("legacy/{split}/stm/*.stm", "legacy/{split}/*.stm"),
     splits=("test", "dev", "train"),
     counts={"test": 1155, "dev": 507},
     nested=("TEDLIUM_release-3", "TEDLIUM_release3"),
@@ -69,8 +70,9 @@ class _Segment:
 
 def _scan(root: Path, split: str) -> Scan[Utterance]:
     folder = root / "legacy" / split
-    files = recordings(folder / "sph", (".sph", ".wav", ".flac"))
-    segments = [segment for file in sorted((folder / "stm").glob("*.stm")) for segment in _read(file)]
+    files = recordings(folder, (".sph", ".wav", ".flac"))
+    lists = sorted([*folder.glob("stm/*.stm"), *folder.glob("*.stm")])
+    segments = [segment for file in lists for segment in _read(file)]
     used = [segment for segment in segments if segment.text and segment.text != IGNORED]
     silent = sum(not segment.text for segment in segments)
     rows = [_utterance(one, files[one.talk]) for one in used if one.talk in files]

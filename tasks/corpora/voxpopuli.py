@@ -20,6 +20,9 @@ from audiometry.tasks.corpora.utterance import Utterance
 __all__ = ["LAYOUT", "voxpopuli"]
 
 PLACES = ("transcribed_data", "data", ".")
+REVISION = "4ca6fb6d6bb37af66991d05974e6abcadd4b181e"
+"""Of the hub's repository; later ones hold Parquet files, which the corpus `datasets` reads."""
+
 UNKNOWN = ("", "none", "nan", "n/a")
 
 LAYOUT = Layout(
@@ -32,8 +35,8 @@ LAYOUT = Layout(
     signs=tuple(f"{place}/{{language}}/asr_{{split}}.tsv".removeprefix("./") for place in PLACES),
     splits=("test", "dev", "train"),
     counts={"en/test": 1842, "en/dev": 1753, "en/train": 182482},
-    how="fetch data/LANGUAGE from https://huggingface.co/datasets/facebook/voxpopuli and unpack its archives beside "
-    "themselves",
+    how=f"fetch data/LANGUAGE from https://huggingface.co/datasets/facebook/voxpopuli/tree/{REVISION} and unpack its "
+    "archives beside themselves",
 )
 
 
@@ -48,7 +51,7 @@ def voxpopuli(
 
     files = (f"data/{language}/asr_{split}.tsv", f"data/{language}/{split}/*.tar.gz")
     iso = language.partition("_")[0]
-    sources = (Hub("facebook/voxpopuli", files),)
+    sources = (Hub("facebook/voxpopuli", files, REVISION),)
     return SpeechFolder(LAYOUT, scan, split, path, partial, language=iso, folder_language=language, sources=sources)
 
 

@@ -117,6 +117,26 @@ def test_a_list_that_is_no_text(official, refuses):
     refuses(gigaspeech(path=str(official)), "GigaSpeech.json: cannot be read")
 
 
+def test_a_training_set_is_the_smaller_one_and_more(hub, refuses, write_sound):
+    table = (hub / "data/metadata/test_metadata/test_chunks_0000_metadata.csv").read_text()
+    corpus = gigaspeech(path=str(hub), split="s")
+    assert corpus.sources[0].patterns == (
+        "data/metadata/xs_metadata/*", "data/audio/xs_files/*", "data/metadata/s_metadata_additional/*",
+        "data/audio/s_files_additional/*",
+    )  # fmt: skip
+    more = hub / "data/metadata/s_metadata_additional/s_chunks_0000_metadata.csv"
+    more.parent.mkdir()
+    more.write_text(table.replace("POD1", "POD2"))
+    refuses(corpus, "1 of 2 parts of 's' are missing, first data/metadata/xs_metadata")
+    first = hub / "data/metadata/xs_metadata/xs_chunks_0000_metadata.csv"
+    first.parent.mkdir()
+    first.write_text(table)
+    for place, name in (("xs_files", "POD1"), ("s_files_additional", "POD2")):
+        for number in (1, 3):
+            write_sound(hub / f"data/audio/{place}/chunks/{name}_S{number:07d}.wav")
+    assert [row.id for row in corpus.rows()] == [f"gigaspeech/POD{pod}_S000000{n}" for pod in (1, 2) for n in (1, 3)]
+
+
 def test_what_is_not_there(hub, tmp_path, refuses):
     refuses(gigaspeech(path=str(hub), split="dev"), "not its split 'dev'; there is: test")
     (tmp_path / "empty").mkdir()

@@ -34,6 +34,14 @@ def test_a_tiny_copy(folder):
     assert corpus.describe()["excluded"] == "1 not to be scored, 1 without words"
 
 
+def test_lists_and_recordings_in_one_folder(folder):
+    place = folder / "TEDLIUM_release-3/legacy/test"
+    for part in ("sph", "stm"):
+        (place / part / f"AimeeMullins_2009P.{part}").rename(place / f"AimeeMullins_2009P.{part}")
+        (place / part).rmdir()
+    assert len(tedlium(path=str(folder), partial=True).rows()) == 2
+
+
 def test_what_is_not_whole(folder, refuses, write_sound):
     corpus = tedlium(path=str(folder))
     refuses(corpus, "2 utterances found, 1,155 expected")
