@@ -68,10 +68,10 @@ def tidy_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """`file` as the list names it; the span in it is 0 to None where the segment is a file of its own."""
+    """`file` is None where it is not there. A segment that is a file of its own ends where that ends (`end` None)."""
 
     id: str
-    file: str
+    file: Path | None
     start: float
     end: float | None
     seconds: float
@@ -83,38 +83,28 @@ class _Segment:
 
 def _scan(root: Path, split: str) -> Scan[Utterance]:
     whole = root / "GigaSpeech.json"
-    if whole.is_file():
-        segments, files = _from_json(whole, split), None
-    else:
-        segments, files = _from_tables(root, split), {}
-        for _, sounds in _parts(split):
-            files |= recordings(root / "data" / sounds, (".wav",))
     rows: list[Utterance] = []
     missing: list[str] = []
     unlabelled: list[str] = []
     excluded: Counter[str] = Counter()
-    there: dict[str, bool] = {}
-    for one in segments:
-        if files is None and one.file not in there:
-            there[one.file] = is_present(root / one.file)
+    for one in _from_json(whole, split) if whole.is_file() else _from_tables(root, split):
         if reason := NO_SPEECH.get(one.text):
             excluded[reason] += 1
         elif not one.text:
             unlabelled.append(one.id)
-        elif not (one.id in files if files is not None else there[one.file]):
-            missing.append(one.id if files is not None else one.file)
+        elif one.file is None:
+            missing.append(one.id)
         else:
-            rows.append(_utterance(one, files[one.id] if files is not None else root / one.file))
+            rows.append(_utterance(one, one.file))
     listed = len(rows) + len(missing) + len(unlabelled) + excluded.total()
     return Scan(rows, listed, missing, unlabelled, excluded)
 
 
 def _utterance(one: _Segment, file: Path) -> Utterance:
-    known = {"language": "en", "source": one.source}
     # most speakers are not known: segments of one recording belong together then
     speaker = one.recording if one.speaker in ("", "N/A") else one.speaker
     audio = Audio(str(file), one.start, one.end, seconds=one.seconds)
-    slices = {key: value for key, value in known.items() if value}
+    slices = {"language": "en"} | ({"source": one.source} if one.source else {})
     return Utterance(f"gigaspeech/{one.id}", audio, tidy_text(one.text), "en", f"gigaspeech-{speaker}", "", slices)
 
 
@@ -131,6 +121,9 @@ def _from_tables(root: Path, split: str) -> Iterator[_Segment]:
     lost = [lists for (lists, _), there in zip(_parts(split), tables, strict=True) if not there]
     if lost:
         raise DataError(f"{root}: {len(lost)} of {len(tables)} parts of {split!r} are missing, first data/{lost[0]}")
+    files: dict[str, Path] = {}
+    for _, sounds in _parts(split):
+        files |= recordings(root / "data" / sounds, (".wav",))
     for table in (one for there in tables for one in there):
         for row in read_table(table, ("sid", "text_tn", "begin_time", "end_time"), separator=",", quotes=True):
             seconds = _number(row["end_time"], table) - _number(row["begin_time"], table)
@@ -139,7 +132,17 @@ def _from_tables(root: Path, split: str) -> Iterator[_Segment]:
             kind = row.get("source", "")
             source = SOURCES[int(kind)] if kind in ("0", "1", "2") else kind.lower()
             speaker = row.get("speaker", "")
-            yield _Segment(row["sid"], "", 0.0, None, seconds, row["text_tn"].strip(), speaker, recording, source)
+            yield _Segment(
+                row["sid"],
+                files.get(row["sid"]),
+                0.0,
+                None,
+                seconds,
+                row["text_tn"].strip(),
+                speaker,
+                recording,
+                source,
+            )
 
 
 def _from_json(whole: Path, split: str) -> Iterator[_Segment]:
@@ -149,12 +152,14 @@ def _from_json(whole: Path, split: str) -> Iterator[_Segment]:
         try:
             if wanted not in recording["subsets"]:
                 continue
+            file = whole.parent / recording["path"]
+            there = file if is_present(file) else None
             for segment in recording["segments"]:
                 if wanted in segment["subsets"]:
                     start, end = float(segment["begin_time"]), float(segment["end_time"])
                     yield _Segment(
                         id=segment["sid"],
-                        file=recording["path"],
+                        file=there,
                         start=start,
                         end=end,
                         seconds=end - start,
