@@ -134,7 +134,7 @@ def _measured(output: Output) -> tuple[float, float, float] | None:
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
-    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0))
 
 
 def _sample(style: Style, kind: str) -> Sample:

@@ -22,7 +22,7 @@ from audiometry.benchmark.registry import task
 from audiometry.benchmark.seeds import hash_order
 from audiometry.benchmark.stats.groups import MINIMUM_SAMPLES
 from audiometry.benchmark.stats.weights import MIN_CLUSTERS
-from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
+from audiometry.benchmark.types import FloatArray, IntArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.delivery import delivery_groups
 from audiometry.tasks.corpora.utterance import SpeechCorpus, Utterance, open_corpus
 from audiometry.tasks.metrics.normalise import normaliser, normaliser_for
@@ -184,7 +184,7 @@ def _rates(table: ScoreTable, weights: FloatArray, codes: FloatArray) -> FloatAr
     return np.stack(rates)
 
 
-Pick = Callable[[FloatArray], tuple[FloatArray, FloatArray | None]]
+Pick = Callable[[FloatArray], tuple[IntArray, IntArray | None]]
 
 
 def _crossed(rates: FloatArray, pick: Pick) -> FloatArray:
@@ -201,16 +201,16 @@ def _crossed(rates: FloatArray, pick: Pick) -> FloatArray:
     return np.where(both.sum(axis=1) >= 2, total / 2, np.nan)
 
 
-def _worst(rates: FloatArray) -> FloatArray:
-    return np.argmax(np.nan_to_num(rates, nan=-np.inf), axis=1)
+def _worst(rates: FloatArray) -> IntArray:
+    return np.asarray(np.argmax(np.nan_to_num(rates, nan=-np.inf), axis=1), dtype=np.int64)
 
 
-def _best(rates: FloatArray) -> FloatArray:
-    return np.argmin(np.nan_to_num(rates, nan=np.inf), axis=1)
+def _best(rates: FloatArray) -> IntArray:
+    return np.asarray(np.argmin(np.nan_to_num(rates, nan=np.inf), axis=1), dtype=np.int64)
 
 
 def _divide(above: FloatArray, below: FloatArray) -> FloatArray:
-    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0))
 
 
 def _facts(by: str) -> list[str]:

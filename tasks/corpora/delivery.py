@@ -68,7 +68,7 @@ def articulation_rates(utterances: Sequence[Utterance]) -> FloatArray:
             said = phonemes([utterances[place].text for place in places], language)
             counts[places] = [len(one) or math.nan for one in said]
     seconds = np.array([facts[1] for facts in _measured(utterances)])
-    return np.divide(counts, seconds, out=np.full(len(utterances), np.nan), where=seconds > 0)
+    return np.asarray(np.divide(counts, seconds, out=np.full(len(utterances), np.nan), where=seconds > 0))
 
 
 def median_pitches(utterances: Sequence[Utterance]) -> FloatArray:

@@ -101,7 +101,7 @@ class MatchedVoices(PreparedCorpus):
         try:
             told: dict[str, dict[str, list[Any]]] = json.loads(place.read_text(encoding="utf-8"))
             return {name: tuple(Segment(*row) for row in units[unit]) for name, units in told.items()}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"corpus {self.name!r}: {place} cannot be read ({error}); remove {self.folder}, then run: "
                 f"audiometry data prepare {self.name}"
