@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tarfile
-import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def fetch(sources: Sequence[Source], folder: Path, report: Report, by_hand: str)
             else:
                 report(f"fetching {source.url}")
                 _from_url(source, folder)
-        except (OSError, ImportError, ValueError) as error:  # the hub's own errors are OSErrors or ValueErrors
+        except (OSError, ImportError) as error:
             what = source.repository if isinstance(source, Hub) else source.url
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{what} cannot be fetched: {reason}; {by_hand}") from error
@@ -88,26 +87,35 @@ def unpack(archive: Path, folder: Path) -> None:
 def _from_hub(source: Hub, folder: Path) -> None:
     from huggingface_hub import snapshot_download
 
-    snapshot_download(
-        source.repository,
-        repo_type="dataset",
-        revision=source.revision,
-        allow_patterns=list(source.patterns),
-        local_dir=folder,
-    )
+    try:
+        snapshot_download(
+            source.repository,
+            repo_type="dataset",
+            revision=source.revision,
+            allow_patterns=list(source.patterns),
+            local_dir=folder,
+        )
+    except Exception as error:  # those of the hub, of its HTTP client and of its transfer have no base in common
+        raise OSError(f"{error}") from error
 
 
 def _from_url(source: Archive, folder: Path) -> None:
     """Fetch into a file that gets its name only once it is whole."""
+    import urllib.request
+    from http.client import HTTPException
+
     target = folder / PurePosixPath(source.url).name
     part = target.with_name(f"{target.name}.part")
     if not source.url.startswith("https://"):
-        raise ValueError("only https is fetched")
-    with urllib.request.urlopen(source.url, timeout=60) as response, part.open("wb") as out:  # noqa: S310 (https)
-        shutil.copyfileobj(response, out, CHUNK)
+        raise OSError("only https is fetched")
+    try:
+        with urllib.request.urlopen(source.url, timeout=60) as response, part.open("wb") as out:  # noqa: S310 (https)
+            shutil.copyfileobj(response, out, CHUNK)
+    except HTTPException as error:
+        raise OSError(f"{error}") from error
     if source.md5 and (found := _md5(part)) != source.md5:
         part.unlink()
-        raise ValueError(f"its MD5 is {found} where {source.md5} is published")
+        raise OSError(f"its MD5 is {found} where {source.md5} is published")
     part.replace(target)
 
 

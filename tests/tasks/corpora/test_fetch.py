@@ -2,11 +2,11 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from http.client import IncompleteRead
 
 import pytest
 
 from audiometry.benchmark.errors import DataError
-from audiometry.tasks.corpora import fetch as fetching
 from audiometry.tasks.corpora.fetch import Archive, Hub, fetch, unpack
 
 URL = "https://host/part.tar.gz"
@@ -25,7 +25,7 @@ def tar(names=("part/a.txt",), mode="w:gz"):
 @pytest.fixture
 def serve(monkeypatch):
     def serve(data):
-        monkeypatch.setattr(fetching.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(data))
+        monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: io.BytesIO(data))
 
     return serve
 
@@ -59,14 +59,16 @@ def test_what_cannot_be_had(tmp_path, serve, source, data, message):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_no_network(tmp_path, monkeypatch):
+@pytest.mark.parametrize("broken", [False, True])
+def test_no_network(tmp_path, monkeypatch, broken):
     def fail(*_, **__):
-        raise OSError("no route\nto host")
+        raise IncompleteRead(b"") if broken else OSError("no route\nto host")
 
-    monkeypatch.setattr(fetching.urllib.request, "urlopen", fail)
+    monkeypatch.setattr("urllib.request.urlopen", fail)
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    reason = r"IncompleteRead\(0 bytes read\)" if broken else "no route to host"
     for source, name in ((Archive(URL), URL), (Hub("someone/speech", ("*",)), "someone/speech")):
-        with pytest.raises(DataError, match=f"^{name} cannot be fetched: no route to host; do it by hand$"):
+        with pytest.raises(DataError, match=f"^{name} cannot be fetched: {reason}; do it by hand$"):
             fetch([source], tmp_path, lambda _: None, "do it by hand")
 
 
