@@ -54,7 +54,10 @@ VERSION = "1"
 FAILED = ("timeout", "error")
 
 INSERTED_RUN = 3
-"""Inserted words in a row that count as a hallucination. One or two are as often a word heard as two."""
+"""Inserted words in a row that count as a hallucination. One or two are as often a word heard as two.
+
+Digits do not count: "1234" that is written "1 2 3 4" is spelt otherwise, and nothing is made up.
+"""
 
 PADDINGS = ("none", "silence", "noise")
 
@@ -246,10 +249,10 @@ def _score_padded(output: Output, transcript: Score) -> Score:
     failed = output.status in FAILED
     reference, hypothesis = (transcript.details[f"{side}_normalised"] for side in ("reference", "hypothesis"))
     inserted = [run for run in edit_runs(reference, hypothesis) if run.kind == "insert"]
-    longest = max(inserted, key=lambda run: len(run.words), default=None)
+    longest = max(inserted, key=_made_up, default=None)
     loop = added_loop(reference, hypothesis)
     counts = {
-        "hallucinated": float(failed or (longest is not None and len(longest.words) >= INSERTED_RUN)),
+        "hallucinated": float(failed or (longest is not None and _made_up(longest) >= INSERTED_RUN)),
         "edge_words": float(sum(len(run.words) for run in inserted if run.place != "inside")),
         "looped": float(failed or loop is not None),
         "errors": transcript.counts["errors"],
@@ -258,7 +261,11 @@ def _score_padded(output: Output, transcript: Score) -> Score:
     return replace(transcript, counts=counts, details={**transcript.details, **_shown(longest)})
 
 
+def _made_up(run: EditRun) -> int:
+    return sum(not word.isdigit() for word in run.words)
+
+
 def _shown(longest: EditRun | None) -> dict[str, str]:
-    if longest is None or len(longest.words) < INSERTED_RUN:
+    if longest is None or _made_up(longest) < INSERTED_RUN:
         return {}
     return {"inserted": " ".join(longest.words), "inserted_at": longest.place}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -157,6 +157,14 @@ def test_two_added_words_inside_are_no_hallucination(padded: Task) -> None:
     assert (counts["hallucinated"], counts["errors"]) == (0.0, 2.0)
     silent = measured(padded, lambda _: Output(status="empty", text=""))
     assert (silent["hallucination_rate"], silent["wer"]) == (0.0, 1.0)
+
+
+def test_digits_spelt_apart_are_no_hallucination(padded: Task) -> None:
+    sample = replace(next(iter(padded.samples())), target="dial 1234 now please")
+    counts = padded.score(sample, Output(text="dial 1, 2, 3, 4 now please")).counts
+    assert (counts["hallucinated"], counts["errors"]) == (0.0, 4.0)
+    counts = padded.score(sample, Output(text="dial 1234 now please and do not hang up")).counts
+    assert (counts["hallucinated"], counts["edge_words"]) == (1.0, 5.0)
 
 
 def test_padding_is_what_it_says() -> None:
