@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import doctest
+import importlib
 import itertools
 
 import numpy as np
@@ -148,3 +150,15 @@ def test_what_cannot_be_compared_is_said() -> None:
     with pytest.raises(DataError, match="undefined in a group"):
         gap_test(empty, ["a", "b"] * 20, wer, WER, seed=0)
     assert group_gaps(empty, {"g": ["a", "b"] * 20}, wer, WER, seed=0) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alignment", "ambiguity", "bias", "gaps", "corpora.audit", "corpora.espeak_speech",
+    ],
+)  # fmt: skip
+def test_examples_of_these_families_run(name: str) -> None:
+    tried = doctest.testmod(importlib.import_module(f"audiometry.tasks.{name}"))
+    assert tried.attempted > 0
+    assert tried.failed == 0
