@@ -16,6 +16,7 @@ from audiometry.benchmark.registry import TASKS, Spec
 from audiometry.benchmark.stats import intervals
 from audiometry.benchmark.types import Audio, Output, Request, Sample, ScoreTable, Task
 from audiometry.models.adapters.controls import target_as_output
+from audiometry.tasks import code_switching
 from audiometry.tasks.code_switching import reduce_switches, score_switched
 from audiometry.tasks.corpora.utterance import Utterance
 from audiometry.tasks.formatting import is_written_out
@@ -161,6 +162,25 @@ def test_code_switching_by_language() -> None:
     assert english["wer_es"] == english["wer_ru"] == english["switch_error_rate"] == 1
     assert english["wer"] == pytest.approx(3 / 8)
     assert score_switched(samples[0], Output(status="error", text="thank you")).counts["errors"] == 4
+
+
+def test_code_switched_samples_tell_their_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"prompts/en-es-01": "Thank you.\nBuenos días.", "espeak/en-ru-en-03": "Hello.\nПока.\nBye."}
+
+    class Switched(Made):
+        def utterances(self) -> list[Utterance]:
+            return [Utterance(f"code-switched/{key}", Audio("none.wav"), text) for key, text in texts.items()]
+
+    monkeypatch.setattr(code_switching, "open_corpus", lambda _: Switched("", []))
+    task = made("code-switching")
+    human, machine = task.samples()
+    assert human.slices == {"languages": "en es", "pair": "en-es", "speech": "human"}
+    assert machine.slices == {"languages": "en ru en", "pair": "en-ru", "speech": "synthetic"}
+    assert (human.cluster, machine.cluster) == (human.id, machine.id)
+    perfect = measured(task, oracle)
+    assert perfect["wer"] == perfect["switch_error_rate"] == 0
+    silent = measured(task, lambda _: SILENCE)
+    assert silent["wer"] == silent["switch_error_rate"] == 1
 
 
 class Made:
