@@ -165,10 +165,10 @@ def _register(language: str) -> None:
 
         return label_task(
             name=name, version="1", clips=clips, classes=[word for _, word, _ in words], question=QUESTION,
-            ability=ability, language=language, notes=corpus.notes, settings={"corpus": corpus.name},
+            ability=ability, language=language, one_each=True, notes=corpus.notes, settings={"corpus": corpus.name},
         )  # fmt: skip
 
-    factory.__doc__ = f"Isolated numbers, ordinals, days and months said by a person in {language!r}: UAR and accuracy."
+    factory.__doc__ = f"Isolated numbers, ordinals, days and months said by a person in {language!r}: accuracy."
     task(name)(factory)
 
 

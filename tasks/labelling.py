@@ -39,6 +39,7 @@ def label_task(
     question: str,
     ability: Closed = "classify",
     language: str | None = None,
+    one_each: bool = False,
     notes: tuple[str, ...] = (),
     settings: Mapping[str, str] | None = None,
 ) -> Task:
@@ -48,19 +49,26 @@ def label_task(
     `audiometry.tasks.parsing.label_of`; an answer that is not one class is `unparsed`, and wrong. A failed sample is
     wrong too. The note names the chance level.
 
+    `one_each` tells that a class has one clip: then only `accuracy` is reported, over all clips alike. A resample
+    within classes would change nothing, and a recall of one clip is no recall.
+
     Raises ValueError for a class that cannot be offered in a list.
     """
     instruction = f"{question}\n{offer(classes)}"
     every = classification_reduce(classes)
     metrics = classification_metrics(classes)
-    if len(classes) > SHOWN_CLASSES:
+    if one_each:
+        metrics = metrics[1:2]
+    elif len(classes) > SHOWN_CLASSES:
         metrics = metrics[:2]
     shown = tuple(metric.name for metric in metrics)
 
     def samples() -> Iterator[Sample]:
         for clip in clips():
             request = Request(ability, {"input": clip.audio}, instruction=instruction, language=language)
-            yield Sample(clip.id, request, clip.label, clip.slices, clip.cluster, stratum=clip.label)
+            yield Sample(
+                clip.id, request, clip.label, clip.slices, clip.cluster, stratum="" if one_each else clip.label
+            )
 
     def score(sample: Sample, output: Output) -> Score:
         label = label_of(output, classes) if output.status == "ok" else None

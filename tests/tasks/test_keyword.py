@@ -60,9 +60,9 @@ def test_controls_on_isolated_words(ability: str, measured: Callable[..., object
     assert measured(task, "shuffled").values["accuracy"] == 0.0  # type: ignore[attr-defined]
     assert measured(task, "silent").statuses == {"empty": 6}  # type: ignore[attr-defined]
     said = measured(task, lambda _: Output(text="It says one"))
-    assert (said.statuses, said.values["uar"]) == ({"unparsed": 6}, 0.0)  # type: ignore[attr-defined]
+    assert (said.statuses, said.values["accuracy"]) == ({"unparsed": 6}, 0.0)  # type: ignore[attr-defined]
     constant = measured(task, lambda _: Output(text="one", labels={"one": 1.0}))
-    assert constant.values["uar"] == pytest.approx(1 / 6)  # type: ignore[attr-defined]
+    assert constant.values["accuracy"] == pytest.approx(1 / 6)  # type: ignore[attr-defined]
     assert "chance level: 16.7 %, 6 classes" in task.notes
 
 
