@@ -1,5 +1,7 @@
 """The task `wer` and the command line on public corpora."""
 
+import doctest
+import importlib
 import json
 
 import pytest
@@ -20,6 +22,13 @@ def folder(tmp_path, write_sound):
     write_sound(place / "1-2-0000.flac")
     (place / "1-2.trans.txt").write_text("1-2-0000 HELLO WORLD\n")
     return place.parents[2]
+
+
+@pytest.mark.parametrize("name", ["fleurs", "gigaspeech", "tedlium", "transcripts"])
+def test_the_examples_run(name):
+    found = doctest.testmod(importlib.import_module(f"audiometry.tasks.corpora.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 @pytest.mark.parametrize("name", SPEECH)
