@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from audiometry.benchmark.types import Audio, FloatArray, Output, Request, Sample, Score, ScoreStatus, ScoreTable, Task
+from audiometry.benchmark.types import (
+    Audio,
+    FloatArray,
+    Metric,
+    Output,
+    Request,
+    Sample,
+    Score,
+    ScoreStatus,
+    ScoreTable,
+    Task,
+)
 from audiometry.tasks.metrics.classification import class_counts, classification_metrics, classification_reduce
 from audiometry.tasks.parsing import label_of, offer
 
@@ -56,11 +67,7 @@ def label_task(
     """
     instruction = f"{question}\n{offer(classes)}"
     every = classification_reduce(classes)
-    metrics = classification_metrics(classes)
-    if one_each:
-        metrics = metrics[1:2]
-    elif len(classes) > SHOWN_CLASSES:
-        metrics = metrics[:2]
+    metrics = _shown_metrics(classes, one_each)
     shown = tuple(metric.name for metric in metrics)
 
     def samples() -> Iterator[Sample]:
@@ -91,6 +98,13 @@ def label_task(
         notes=(*notes, chance_note(len(classes))),
         settings={"classes": str(len(classes)), "ability": ability, **(settings or {})},
     )
+
+
+def _shown_metrics(classes: Sequence[str], one_each: bool) -> tuple[Metric, ...]:
+    metrics = classification_metrics(classes)
+    if one_each:
+        return metrics[1:2]
+    return metrics[:2] if len(classes) > SHOWN_CLASSES else metrics
 
 
 def chance_note(classes: int) -> str:
