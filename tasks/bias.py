@@ -107,9 +107,8 @@ def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], 
     def samples() -> Iterator[Sample]:
         listed = [_labelled(one, corpus.name) for corpus in corpora for one in corpus.utterances()]
         few = len({one.speaker for one in listed}) < MIN_CLUSTERS
-        clusters = [_recording(one.id) if few or not one.speaker else one.speaker for one in listed]
-        alone = [f"{place}" for place in range(len(listed))]
-        groups = delivery_groups(listed, [fact for fact in by if fact in MEASURED], alone if few else clusters)
+        clusters = [_recording(one) if few or not one.speaker else one.speaker for one in listed]
+        groups = delivery_groups(listed, [fact for fact in by if fact in MEASURED], clusters)
         halves = _halves(clusters)
         for one, measured, cluster in zip(listed, groups, clusters, strict=True):
             yield Sample(
@@ -150,9 +149,10 @@ def _labelled(utterance: Utterance, corpus: str) -> Utterance:
     return replace(utterance, slices={**device, **utterance.slices})
 
 
-def _recording(name: str) -> str:
-    """The recording's name without its corpus, so that both qualities of a prompt are one."""
-    return name.partition("/")[2] or name
+def _recording(utterance: Utterance) -> str:
+    """The recording's name without its corpus, so that both qualities of one speaker's prompt are one."""
+    name = utterance.id.partition("/")[2] or utterance.id
+    return f"{utterance.language} {utterance.speaker} {name}"
 
 
 def _halves(clusters: Sequence[str]) -> dict[str, str]:

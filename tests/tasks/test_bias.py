@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,10 @@ from audiometry.benchmark.evaluate import evaluate
 from audiometry.benchmark.plan import RunSettings
 from audiometry.benchmark.registry import TASKS, Spec
 from audiometry.benchmark.stats import intervals
-from audiometry.benchmark.types import Output, ScoreTable, Task
+from audiometry.benchmark.types import Audio, Output, ScoreTable, Task
 from audiometry.tasks import commands
 from audiometry.tasks.bias import FACTS, bias_task, group_metrics, reduce_groups
+from audiometry.tasks.corpora.utterance import Utterance
 from audiometry.tasks.gaps import run_gaps
 
 
@@ -89,6 +92,40 @@ def test_halves_are_strata_and_speakers_stay_whole(tmp_path: Path) -> None:
 def test_few_speakers_make_recordings_the_clusters(tmp_path: Path) -> None:
     samples = list(made(listed(tmp_path, speakers=2, each=30), by="gender").samples())
     assert len({sample.cluster for sample in samples}) == 60
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A corpus of one speaker's prompts, with pitches of its own."""
+
+    name: str
+    language: str = "en"
+    licence: str = "none"
+    citation: str = ""
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+    def ready(self) -> bool:
+        return True
+
+    def prepare(self, source: str | None, report: Callable[[str], None]) -> None: ...
+
+    def describe(self) -> dict[str, str]:
+        return {}
+
+    def utterances(self) -> list[Utterance]:
+        return [Utterance(f"{self.name}/{n}", Audio(f"{n}.wav"), "fish swim", self.language, "ann") for n in range(30)]
+
+
+def test_both_qualities_of_a_recording_are_one_cluster_and_two_languages_are_not() -> None:
+    corpora = [Prompts("asterisk-en"), Prompts("asterisk-en-telephone"), Prompts("asterisk-es", "es")]
+    samples = list(bias_task(corpora, name="x", by=["device", "language"]).samples())
+    assert len(samples) == 90
+    assert len({sample.cluster for sample in samples}) == 60
+    devices = {sample.id: sample.slices["device"] for sample in samples}
+    assert devices["asterisk-en/3"] == "wideband"
+    assert devices["asterisk-en-telephone/3"] == "telephone"
+    assert len({sample.cluster for sample in samples if sample.id.endswith("/3")}) == 2
 
 
 @pytest.mark.slow

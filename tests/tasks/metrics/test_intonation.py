@@ -65,7 +65,7 @@ def test_what_is_not_finite_is_refused() -> None:
 
 @pytest.mark.slow
 def test_speech_agrees_with_librosas_pyin() -> None:
-    """An independent estimator on real inflections: medians agree, and few frames have a gross error (over 20 %)."""
+    """An independent estimator: medians agree, and under a tenth of frames have a gross error (over 20 %)."""
     said = speak("The old clock runs fast, and nobody noticed.", "en-us+f2").waveform
     ours = pitch_track(said)
     theirs, _, _ = librosa.pyin(
@@ -77,4 +77,4 @@ def test_speech_agrees_with_librosas_pyin() -> None:
     both = np.isfinite(ours[: len(shifted)]) & np.isfinite(shifted)
     assert both.sum() > 60
     assert np.nanmedian(ours) == pytest.approx(np.nanmedian(theirs), rel=0.05)
-    assert np.mean(np.abs(ours[: len(shifted)][both] / shifted[both] - 1) > 0.2) < 0.05
+    assert np.mean(np.abs(ours[: len(shifted)][both] / shifted[both] - 1) > 0.2) < 0.1
