@@ -92,6 +92,9 @@ def generation_reduce(table: ScoreTable, weights: FloatArray) -> dict[str, Float
     distances = np.full(len(np.atleast_2d(weights)), np.nan)
     if count:
         sets = [np.stack([table.counts[f"{side}_{i}"] for i in range(count)], axis=1) for side in SIDES]
+        if count > 2 * len(table):  # the distance does not change under rotation: keep to the span of what is there
+            basis = np.linalg.qr(np.concatenate(sets).T)[0]
+            sets = [one @ basis for one in sets]
         for at, row in enumerate(sample_weights(table, weights)):
             if (row * held).sum() > 1:
                 distances[at] = frechet_from_moments(*moments(sets[0], row * held), *moments(sets[1], row * held))

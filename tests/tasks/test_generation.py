@@ -71,6 +71,21 @@ def test_values_are_those_of_the_sets() -> None:
     assert same["frechet_distance"][0] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_more_dimensions_than_clips() -> None:
+    sets = np.random.default_rng(2).normal(size=(2, 6, 40))
+    found = generation_reduce(table(*sets, np.ones(6)), np.ones((1, 6)))
+    assert found["frechet_distance"][0] == pytest.approx(frechet_distance(sets[1], sets[0]).value)
+
+
+def test_a_judgement_is_counted() -> None:
+    task = TASKS.create(Spec("text-to-audio", (("judge", "mel-statistics"),)))
+    sample = Sample("s", Request("synthesize", text="a bell"), "bell.wav")
+    assert task.score_judged is not None
+    labels = {"candidate_0": 1.0, "reference_0": 2.0}
+    score = task.score_judged(sample, Output(), {task.judges[0]: Output(score=0.25, labels=labels)})
+    assert score.counts == {"prompts": 1.0, "embedded": 1.0, "agreement": 0.25, **labels}
+
+
 def test_failures_are_in_neither_set_and_tell_in_answered() -> None:
     random = np.random.default_rng(1)
     sets = random.normal(size=(2, 10, 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.registry import CORPORA, TASKS, Spec
 from audiometry.benchmark.types import Audio, Output, Sample, ScoreTable
 from audiometry.models.adapters.embedding_controls import blind_embeddings, oracle_embeddings, reference_sound
+from audiometry.tasks import audio_retrieval, captioning
 from audiometry.tasks.audio_retrieval import retrieval_table, retrieval_task
 from audiometry.tasks.captioning import captioning_task, open_captions
 from audiometry.tasks.corpora.rows import CaptionedClip, SoundClip
@@ -173,6 +175,16 @@ def test_a_corpus_must_be_named(name: str, match: str) -> None:
         TASKS.check(Spec(name))
     with pytest.raises(SettingError, match=match):
         TASKS.create(Spec(name))
+
+
+def test_a_public_corpus(monkeypatch: pytest.MonkeyPatch, measured: Callable[..., object]) -> None:
+    opened = SimpleNamespace(name="clotho/evaluation", notes=("note",), rows=lambda: CAPTIONED)
+    for module in (captioning, audio_retrieval):
+        monkeypatch.setattr(module, "open_captions", lambda *_, **__: opened)
+    for name, perfect in (("captioning", "oracle"), ("retrieval", oracle_embedding)):
+        task = TASKS.create(Spec(name, (("corpus", "clotho"),)))
+        assert (task.name, task.notes) == (f"{name}-clotho", ("note",))
+        assert max(measured(task, perfect).values.values()) >= 1.0  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("sounds")
