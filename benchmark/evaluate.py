@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from audiometry.benchmark.progress import Progress
 from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.runner import Outcome, run_plan
 from audiometry.benchmark.tally import Tally
-from audiometry.benchmark.types import Result
+from audiometry.benchmark.types import Metric, Result
 from audiometry.benchmark.worker import ModelFacts
 
 __all__ = ["Evaluation", "evaluate", "finish", "plan_document", "resume"]
@@ -263,7 +264,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         {
             "name": planned.task.name, "spec": str(planned.spec), "version": planned.task.version,
             "settings": dict(planned.task.settings), "notes": list(planned.task.notes),
-            "metrics": [asdict(metric) | {"high": None} for metric in planned.task.metrics],
+            "metrics": [_described(metric) for metric in planned.task.metrics],
             "samples": planned.size, "digest": planned.digest,
         }
         for planned in plan.tasks
@@ -274,6 +275,12 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "suites": {name: asdict(suite) for name, suite in named_suites(settings).items()}, "tasks": tasks,
         "skipped": [asdict(one) for one in plan.skipped],
     }  # fmt: skip
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    """The metric's fields; no bound is None, as JSON has no infinity."""
+    bounds = {"low": metric.low, "high": metric.high}
+    return asdict(metric) | {name: value if math.isfinite(value) else None for name, value in bounds.items()}
 
 
 def _outcome_document(document: Mapping[str, Any], outcome: Outcome, tally: Tally) -> dict[str, Any]:

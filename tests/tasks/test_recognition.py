@@ -9,7 +9,7 @@ import soundfile
 
 from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.errors import SettingError, UnknownNameError
-from audiometry.benchmark.registry import SUITES, TASKS, Spec
+from audiometry.benchmark.registry import TASKS, Spec
 from audiometry.benchmark.types import Output, Request, Sample, ScoreTable, Task
 from audiometry.tasks.recognition import reduce_transcripts, score_transcript
 
@@ -103,5 +103,14 @@ def test_every_corpus_has_its_task() -> None:
         assert f"wer-asterisk-{language}" in names
         assert f"wer-asterisk-{language}-telephone" in names
     assert "synthetic speech" in TASKS.create(Spec("wer-synthetic-en")).notes
-    for suite in SUITES.names():
-        assert all(name in names for name in SUITES.create(Spec(suite)))
+
+
+def test_a_number_of_clips_takes_the_first_of_a_fixed_order() -> None:
+    everything = [one.id for one in TASKS.create(Spec("wer-asterisk-en")).samples()]
+    few, more = (
+        [one.id for one in TASKS.create(Spec("wer-asterisk-en", (("clips", count),))).samples()] for count in ("5", "9")
+    )
+    assert (len(few), len(more)) == (5, 9)
+    assert set(few) < set(more) < set(everything)
+    with pytest.raises(SettingError, match="setting 'clips': -1 is negative"):
+        TASKS.create(Spec("wer-asterisk-en", (("clips", "-1"),)))
