@@ -56,7 +56,8 @@ HEARD_METRICS = (
     *TRANSCRIPT_METRICS[:2],
     Metric("per", direction="lower", scale="log", events="phoneme_errors"),
 )
-ROBUST_METRICS = (*HEARD_METRICS, Metric("broken", direction="lower", high=1.0, scale="logit", events="broken"))
+ROBUST_METRICS = (Metric("broken", direction="lower", high=1.0, scale="logit", events="broken"), *HEARD_METRICS)
+"""`broken` first: where the judge itself falls into a loop, one text can add more errors than all others."""
 SIMILARITY_METRICS = (Metric("similarity", unit="cosine", direction="higher", low=-1.0, high=1.0),)
 PROSODY_METRICS = (
     Metric("f0_range_error", unit="semitones", direction="lower"),
