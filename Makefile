@@ -50,6 +50,8 @@ $(STAMPS)/environment: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@# resemblyzer asks for webrtcvad, which must be compiled, and for typing, which Python has: both are left out
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps resemblyzer webrtcvad-wheels
 	@touch $@
 
 recordings: environment  ## Fetch the English recordings that demo and tests use.

@@ -55,7 +55,7 @@ def energy_diariser(*, speakers: int = 0, threshold: float = 0.35, threads: int 
     import torch
 
     torch.set_num_threads(thread_count(threads))
-    voices, _ = encoder._load()
+    voices, _ = encoder.load_encoder()
 
     def answer(request: Request) -> Output:
         samples = speech(request, RATE)

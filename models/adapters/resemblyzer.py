@@ -24,7 +24,7 @@ from audiometry.models.adapters.common import check_at_least, fingerprint, threa
 from audiometry.models.adapters.one_by_one import OneByOne, sound_of
 from audiometry.tasks.metrics.similarity import cosine_similarity
 
-__all__ = ["resemblyzer"]
+__all__ = ["load_encoder", "resemblyzer"]
 
 VERSION = "resemblyzer 1"
 RATE = 16_000
@@ -56,7 +56,7 @@ def resemblyzer(*, threads: int = 0) -> OneByOne:
     import torch
 
     torch.set_num_threads(thread_count(threads))
-    encoder, preprocess = _load()
+    encoder, preprocess = load_encoder()
 
     def embed(waveform: Waveform) -> NDArray[np.float32] | None:
         heard = resample(waveform, RATE).samples
@@ -77,7 +77,7 @@ def resemblyzer(*, threads: int = 0) -> OneByOne:
     return OneByOne(name="resemblyzer", fingerprint=identify(), abilities=frozenset({"embed", "rate"}), answer=answer)
 
 
-def _load() -> tuple[Any, Any]:
+def load_encoder() -> tuple[Any, Any]:
     """The encoder with its weights, and what prepares sound for it."""
     import torch
 

@@ -30,7 +30,7 @@ class Voices:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> diariser.OneByOne:
-    monkeypatch.setattr(diariser.encoder, "_load", lambda: (Voices(), None))
+    monkeypatch.setattr(diariser.encoder, "load_encoder", lambda: (Voices(), None))
     monkeypatch.setattr(diariser.encoder, "check", lambda **_: None)
     return MODELS.create(Spec("energy-diariser", (("speakers", "2"),)))  # type: ignore[return-value]
 
