@@ -29,6 +29,7 @@ KEPT = (
     "score",
     "error",
     "total_seconds",
+    "timings",
     "labels",
     "segments",
     "usage",
@@ -41,7 +42,7 @@ KEPT = (
 
 NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
 TEXTS = ("model", "task", "sample_id", "status", *(name for name in KEPT if name not in NUMBERS), "audio")
-STRUCTURED = ("labels", "segments", "usage", "facts", "judged")
+STRUCTURED = ("timings", "labels", "segments", "usage", "facts", "judged")
 """What of it is kept as JSON."""
 
 
@@ -110,7 +111,7 @@ def read_outputs(folder: Path) -> Iterator[dict[str, Any]]:
     with file:
         for batch in file.iter_batches(STRETCH):
             for row in batch.to_pylist():
-                kept = {name: row[name] for name in KEPT}
+                kept = {name: row.get(name) for name in KEPT}  # an older run has fewer columns
                 for name in STRUCTURED:
                     kept[name] = json.loads(kept[name]) if kept[name] else None
                 yield row | {"output": kept}

@@ -181,6 +181,9 @@ def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
         "error": output.error,
         "total_seconds": output.timings.get("total"),
     }
+    others = {name: seconds for name, seconds in output.timings.items() if name != "total"}
+    if others:
+        columns["timings"] = others
     if output.labels:
         columns["labels"] = dict(output.labels)
     if output.usage:
@@ -221,7 +224,7 @@ def restored_output(status: str, columns: Mapping[str, Any], artefacts: str | No
         segments=tuple(Segment(*values) for values in columns.get("segments") or ()),
         audio=audio.read_file(Path(artefacts) / made) if made and artefacts is not None else None,
         embedding=np.load(Path(artefacts or "") / str(embedded), allow_pickle=False) if whole else None,
-        timings={} if seconds is None else {"total": seconds},
+        timings=({} if seconds is None else {"total": seconds}) | (columns.get("timings") or {}),
         usage=columns.get("usage") or {},
         facts=columns.get("facts") or {},
     )

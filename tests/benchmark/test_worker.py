@@ -99,12 +99,13 @@ def test_outputs_become_columns_and_artefacts(tmp_path: Path) -> None:
         labels={"a": 0.5},
         segments=(Segment(0.0, 1.0, "word"),),
         score=0.25,
-        timings={"total": 1.5},
+        timings={"total": 1.5, "first": 0.5},
     )
     columns = rows.output_columns(output, str(tmp_path))
     assert (tmp_path / columns["audio_out"]).read_bytes().startswith(b"RIFF")
     np.testing.assert_array_equal(np.load(tmp_path / columns["embedding"]), [0, 1, 2])
     assert columns["labels"] == {"a": 0.5}
+    assert (columns["total_seconds"], columns["timings"]) == (1.5, {"first": 0.5})
     assert columns["segments"] == [[0.0, 1.0, "word", None]]
     assert rows.output_columns(output, str(tmp_path)) == columns
     assert "audio_out" not in rows.output_columns(output, None)
