@@ -34,6 +34,7 @@ from audiometry.benchmark.types import Ability, Answer, Model, Suite, Task
 __all__ = [
     "CORPORA",
     "MODELS",
+    "PLUGIN_FILES",
     "SUITES",
     "TASKS",
     "TRANSFORMS",
@@ -285,6 +286,9 @@ def transform(name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     return register
 
 
+PLUGIN_FILES = "audiometry_plugin_"
+"""How the modules of plug-in files are called; `Entry.origin` begins with it."""
+
 _state: dict[str, Any] = {"loaded": False, "failures": {}}
 
 
@@ -321,7 +325,7 @@ def load_plugin_file(path: str | Path) -> None:
     if not file.is_file():
         raise UserError(f"plug-in file {str(path)!r} does not exist; give the path of a .py file")
     # by content: on every machine and in every process the same, so that objects of its classes can travel
-    name = f"audiometry_plugin_{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    name = f"{PLUGIN_FILES}{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, file)

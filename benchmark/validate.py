@@ -16,7 +16,7 @@ import numpy as np
 
 from audiometry.benchmark.errors import SettingError, UnfinishedRunError, UserError
 from audiometry.benchmark.plan import Item, Plan, RunSettings, heard_seconds, make_plan
-from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file, parse_specs
+from audiometry.benchmark.registry import MODELS, PLUGIN_FILES, SUITES, TASKS, Spec, load_plugin_file, parse_specs
 from audiometry.benchmark.seeds import derive_seed, hash_order
 from audiometry.benchmark.types import Output
 from audiometry.benchmark.validate_checks import Check, Memory, Outputs, changed, memory_growth, repeated
@@ -156,11 +156,15 @@ def _plan(settings: ValidateSettings) -> Plan:
 def _first_task(model: Spec) -> str:
     """The first task that needs no settings, whose corpus is ready and that the model can do.
 
+    Those of plug-in files come first, as they were just named, then those of the suite `core`, then all by name.
+
     Raises UserError if there is none.
     """
     MODELS.check(model)
     abilities = MODELS.abilities(model)
-    for name in TASKS.names():
+    brought = [entry.name for entry in TASKS.entries() if entry.origin.startswith(PLUGIN_FILES)]
+    core = [spec.name for spec in parse_specs(list(SUITES.create(Spec("core")).weights))]
+    for name in dict.fromkeys([*brought, *core, *TASKS.names()]):
         try:
             TASKS.check(Spec(name))
             task = TASKS.create(Spec(name))

@@ -99,6 +99,14 @@ def diarisation_reduce(table: ScoreTable, weights: FloatArray) -> Mapping[str, F
 
     Lower is better, in [0, ∞), NaN without reference speech; the three parts by themselves add up to it.
     `speaker_count_error` is the mean over recordings of how far the number of speakers is off.
+
+    >>> said = [Segment(0.0, 6.0, "ann"), Segment(6.0, 10.0, "bob")]
+    >>> counts = diarisation_counts(said, [Segment(0.0, 5.0, "x"), Segment(5.0, 9.0, "y")])
+    >>> columns = {name: np.array([value]) for name, value in counts.items()}
+    >>> table = ScoreTable(columns, np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
+    >>> found = diarisation_reduce(table, np.ones((1, 1)))
+    >>> {name: round(float(found[name][0]), 2) for name in ("der", "missed", "confusion")}
+    {'der': 0.2, 'missed': 0.1, 'confusion': 0.1}
     """
     parts = {name: ratio_of_sums(table, weights, name, "speaker_time") for name in PARTS}
     whole = parts["missed"] + parts["false_alarm"] + parts["confusion"]
@@ -143,6 +151,12 @@ def attribution_reduce(table: ScoreTable, weights: FloatArray) -> Mapping[str, F
     """The reduction of `attribution_counts`: errors per reference word.
 
     In [0, ∞), lower is better, NaN without words.
+
+    >>> counts = attribution_counts({"ann": "hello there", "bob": "hi"}, {"1": "hi", "2": "hello"})
+    >>> columns = {name: np.array([value]) for name, value in counts.items()}
+    >>> table = ScoreTable(columns, np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
+    >>> round(float(attribution_reduce(table, np.ones((1, 1)))["cpwer"][0]), 3)
+    0.333
     """
     return {"cpwer": ratio_of_sums(table, weights, "errors", "reference")}
 

@@ -110,6 +110,13 @@ def formatting_reduce(table: ScoreTable, weights: FloatArray) -> Mapping[str, Fl
     `X_f1` is 2 hits / (2 hits + missed + added), in [0, 1], higher is better; NaN where neither text has the mark.
     `punctuation_f1` is the same of the classes' sums. `case_error_rate` is the share of recognised words in the wrong
     case, in [0, 1]. `formatted_wer` is in [0, ∞). Source of F1: van Rijsbergen, "Information Retrieval" (1979).
+
+    >>> counts = formatting_counts("Yes, Ann. Go!", "yes, Ann go!")
+    >>> columns = {name: np.array([value]) for name, value in counts.items()}
+    >>> table = ScoreTable(columns, np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
+    >>> found = formatting_reduce(table, np.ones((1, 1)))
+    >>> {name: round(float(found[name][0]), 2) for name in ("punctuation_f1", "case_error_rate", "formatted_wer")}
+    {'punctuation_f1': 0.8, 'case_error_rate': 0.67, 'formatted_wer': 0.5}
     """
     sums = {name: _sums(table, weights, name) for name in MARKS}
     whole = np.sum([*sums.values()], axis=0)
