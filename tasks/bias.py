@@ -86,19 +86,24 @@ def reduce_groups(by: Sequence[str]) -> Callable[[ScoreTable, FloatArray], Mappi
     return reduce
 
 
-def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], normalise: str | None = None) -> Task:
+def bias_task(
+    corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], normalise: str | None = None, clips: int = 0
+) -> Task:
     """Word errors of a recogniser on one or several corpora, by groups.
 
     `by` names the facts to group by, of `FACTS`. Gender, accent, language and age come from the corpus' own labels,
     the device from the corpus; `rate` and `pitch` are thirds of what is measured (`delivery_groups`), of
     speakers, or of recordings where there are fewer than five speakers. `normalise`
-    names the normaliser; by default each utterance gets the one for its language.
+    names the normaliser; by default each utterance gets the one for its language. `clips` takes so many recordings, the
+    first in a fixed order, each for all its devices (0: all).
 
     The clusters are speakers. Where there are fewer than five, they are recordings, and one recording that is there
     for several devices is one cluster.
 
-    Raises SettingError for a fact that is none.
+    Raises SettingError for a fact that is none, or a negative number of clips.
     """
+    if clips < 0:
+        raise SettingError(f"task {name!r}, setting 'clips': {clips} is negative; give a number, or 0 for all")
     unknown = [fact for fact in by if fact not in FACTS]
     if unknown or not by:
         raise SettingError(f"task {name!r}, setting 'by': {unknown[0] if unknown else 'nothing'!r}; give some of: "
@@ -106,6 +111,10 @@ def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], 
 
     def samples() -> Iterator[Sample]:
         listed = [_labelled(one, corpus.name) for corpus in corpora for one in corpus.utterances()]
+        if clips:
+            names = sorted({_recording(one) for one in listed})
+            taken = {names[place] for place in hash_order(names, first=clips)}
+            listed = [one for one in listed if _recording(one) in taken]
         few = len({one.speaker for one in listed}) < MIN_CLUSTERS
         clusters = [_recording(one) if few or not one.speaker else one.speaker for one in listed]
         groups = delivery_groups(listed, [fact for fact in by if fact in MEASURED], clusters)
@@ -140,6 +149,7 @@ def bias_task(corpora: Sequence[SpeechCorpus], *, name: str, by: Sequence[str], 
             "corpus": "+".join(corpus.name for corpus in corpora),
             "by": "+".join(by),
             "normaliser": normalise or "by language",
+            **({"clips": str(clips)} if clips else {}),
         },
     )
 
@@ -245,10 +255,10 @@ def bias_matched_voices() -> Task:
 
 
 @task("bias-device-en")
-def bias_device_en() -> Task:
+def bias_device_en(*, clips: int = 0) -> Task:
     """Word errors by device, speaking rate and pitch, on English prompts at 16 kHz and over the telephone band."""
     corpora = [open_corpus(name) for name in ("asterisk-en", "asterisk-en-telephone")]
-    return bias_task(corpora, name="bias-device-en", by=("device", "rate", "pitch"))
+    return bias_task(corpora, name="bias-device-en", by=("device", "rate", "pitch"), clips=clips)
 
 
 @task("bias-languages")

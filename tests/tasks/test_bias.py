@@ -128,6 +128,16 @@ def test_both_qualities_of_a_recording_are_one_cluster_and_two_languages_are_not
     assert len({sample.cluster for sample in samples if sample.id.endswith("/3")}) == 2
 
 
+def test_a_number_of_clips_takes_recordings_with_all_their_devices() -> None:
+    corpora = [Prompts("asterisk-en"), Prompts("asterisk-en-telephone")]
+    few, more = ([one.id for one in bias_task(corpora, name="x", by=["device"], clips=n).samples()] for n in (4, 9))
+    assert (len(few), len(more)) == (8, 18)
+    assert set(few) < set(more)
+    assert {one.partition("/")[2] for one in few[:4]} == {one.partition("/")[2] for one in few[4:]}
+    with pytest.raises(SettingError, match="'clips': -1 is negative"):
+        bias_task(corpora, name="x", by=["device"], clips=-1)
+
+
 @pytest.mark.slow
 def test_equal_groups_have_no_gap_on_average_and_intervals_that_say_so() -> None:
     """300 simulations of six equal groups: picked on the same data, the gap would be far from 0 in all of them."""
