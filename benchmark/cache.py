@@ -8,7 +8,6 @@ What failed is not kept: it is asked again. One SQLite file under the home folde
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ import orjson
 
 from audiometry.benchmark import paths
 from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.records import canonical_json
 from audiometry.benchmark.types import Audio, Request
 
 __all__ = ["Cache", "CacheStats", "default_cache", "known_digests", "request_key"]
@@ -150,7 +150,7 @@ def request_key(fingerprint: str, request: Request, digests: Mapping[str, str], 
     turns = [[turn.role, turn.text, turn.audio and turn.audio.digest] for turn in request.turns]
     asked = [request.ability, request.text, request.instruction, request.language, turns, audios]
     whole = [DECODER, fingerprint, asked, request.seed if seeded else None]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(whole)).hexdigest()
 
 
 def known_digests(request: Request, cache: Cache) -> dict[str, str] | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,32 @@ class Subject:
     model: str
     control: bool = False
     judges: Mapping[str, str] = field(default_factory=dict)
+
+
+class Scored(Protocol):
+    """What is counted of a sample, and where it stands in its task: a line of the journal."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def cluster(self) -> str: ...
+    @property
+    def stratum(self) -> str: ...
+    @property
+    def counts(self) -> Mapping[str, float]: ...
+    @property
+    def slices(self) -> Mapping[str, str]: ...
+
+
+class _One(NamedTuple):
+    position: int
+    verdict: str
+    cluster: str
+    stratum: str
+    counts: Mapping[str, float]
+    slices: Mapping[str, str]
 
 
 class _Numbers:
@@ -79,8 +105,13 @@ class _Codes:
         self.names: dict[str, int] = {}
         self.codes = _Numbers(before)
 
-    def append(self, name: str | None) -> None:
-        self.codes.fresh.append(0 if name is None else self.names.setdefault(name, len(self.names) + 1))
+    def extend(self, names: Iterable[str | None]) -> None:
+        known, fresh = self.names, self.codes.fresh
+        for name in names:
+            code = 0 if name is None else known.get(name)
+            if code is None:
+                code = known[name] = len(known) + 1  # type: ignore[index]  # None has a code
+            fresh.append(code)
 
     def at(self, rows: IntArray) -> tuple[IntArray, list[str]]:
         """Codes of some rows by the sorted names, so that the order of arrival does not matter; -1 for no name."""
@@ -124,21 +155,26 @@ class Columns:
 
     def append(self, position: int, sample: Sample, status: str, counts: Mapping[str, float]) -> None:
         """Add one sample's score. A sample without a cluster is a cluster of its own."""
-        before = self.length
-        self.length += 1
-        self.positions.fresh.append(position)
-        for name in counts.keys() - self.counts.keys():
-            self.counts[name] = _Numbers(before)
+        self.extend([_One(position, status, sample.cluster, sample.stratum, counts, sample.slices)])
+
+    def extend(self, scored: Sequence[Scored]) -> None:
+        """Add the scores of several samples: a column after the other, which is several times quicker."""
+        for name in {name for one in scored for name in one.counts} - self.counts.keys():
+            self.counts[name] = _Numbers(self.length)
+        for name in {name for one in scored for name in one.slices} - self.slices.keys():
+            self.slices[name] = _Codes(self.length)
+        self.length += len(scored)
+        self.positions.fresh.extend([one.position for one in scored])
+        counted = [one.counts for one in scored]
         for name, column in self.counts.items():
-            column.fresh.append(counts.get(name, 0.0))
-        self.statuses.append(status)
-        self.clusters.append(sample.cluster or None)
-        self.strata.append(sample.stratum)
-        for name in sample.slices.keys() - self.slices.keys():
-            self.slices[name] = _Codes(before)
+            column.fresh.extend([counts.get(name, 0.0) for counts in counted])
+        self.statuses.extend([one.verdict for one in scored])
+        self.clusters.extend([one.cluster or None for one in scored])
+        self.strata.extend([one.stratum for one in scored])
+        sliced = [one.slices for one in scored]
         for name, codes in self.slices.items():
-            codes.append(sample.slices.get(name))
-        if self.length % PACKED == 0:
+            codes.extend([slices.get(name) for slices in sliced])
+        if len(self.positions.fresh) >= PACKED:
             self.pack()
 
     def pack(self) -> None:

@@ -24,6 +24,7 @@ from audiometry.benchmark.errors import RunInterruptedError, StoreError, UserErr
 from audiometry.benchmark.evidence import write_evidence
 from audiometry.benchmark.journal import Journal, read_journal
 from audiometry.benchmark.logs import RUN_FINISHED, RUN_INTERRUPTED, RUN_STARTED, run_log
+from audiometry.benchmark.memory import collected_seldom
 from audiometry.benchmark.metrics_export import RunMetrics
 from audiometry.benchmark.plan import Plan, RunSettings, make_plan, named_suites
 from audiometry.benchmark.progress import Progress
@@ -118,7 +119,7 @@ def _logged(
     if not quiet:
         _tell_skipped(plan)
     # A signal while results are written does not stop that: it takes seconds, and is what the run was for.
-    with Stop() as stop, run_log(folder.path):
+    with Stop() as stop, run_log(folder.path), collected_seldom():
         log.info(RUN_STARTED, extra={"run": document["id"], **names})
         try:
             done = _go(plan, folder, document, url, quiet=quiet, metrics_port=metrics_port, stop=stop)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +54,11 @@ class Names:
         self.slices: set[str] = set()
         self.details: set[str] = set()
 
-    def add(self, line: Line) -> None:
-        """Take the names of a line."""
-        self.counts |= line.counts.keys()
-        self.slices |= line.slices.keys()
-        self.details |= line.details.keys()
+    def add(self, lines: Sequence[Line]) -> None:
+        """Take the names of some lines."""
+        self.counts |= {name for line in lines for name in line.counts}
+        self.slices |= {name for line in lines for name in line.slices}
+        self.details |= {name for line in lines for name in line.details}
 
 
 def write_evidence(
@@ -142,30 +142,40 @@ def _scores_schema(names: Names) -> pa.Schema:
     return pa.schema(fields + [(f"detail.{name}", pa.string()) for name in sorted(names.details)])
 
 
-def _outputs(lines: Sequence[Line]) -> dict[str, list[Any]]:
+def _outputs(lines: Sequence[Line]) -> dict[str, Sequence[Any]]:
     """Columns of the outputs: a list a column is several times quicker than a dictionary a row."""
-    columns: dict[str, list[Any]] = {
-        "sample_id": [line.sample_id for line in lines],
-        "status": [line.status for line in lines],
-        "cached": [line.cached for line in lines],
-        "audio": [line.audio.get("path") for line in lines],
-    }
-    for name in KEPT:
-        columns[name] = [line.output.get(name) for line in lines]
+    fields = _transposed(lines)
+    columns: dict[str, Sequence[Any]] = {
+        "sample_id": fields.sample_id, "status": fields.status, "cached": fields.cached,
+    }  # fmt: skip
+    columns |= _named(KEPT, fields.output, "")
     for name in STRUCTURED:
         columns[name] = [None if value is None else json.dumps(value) for value in columns[name]]
-    for name in ("start", "end", "seconds"):
-        columns[f"audio_{name}"] = [line.audio.get(name) for line in lines]
-    return columns
+    sound = _named(("path", "start", "end", "seconds"), fields.audio, "audio_")
+    return columns | {"audio": sound.pop("audio_path"), **sound}
 
 
-def _scores(lines: Sequence[Line], names: Names) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {
-        "sample_id": [line.sample_id for line in lines],
+def _scores(lines: Sequence[Line], names: Names) -> dict[str, Sequence[Any]]:
+    fields = _transposed(lines)
+    columns: dict[str, Sequence[Any]] = {
+        "sample_id": fields.sample_id,
         "status": [line.verdict for line in lines],
-        "cluster": [line.cluster for line in lines],
-        "stratum": [line.stratum for line in lines],
+        "cluster": fields.cluster,
+        "stratum": fields.stratum,
     }
-    columns |= {f"count.{name}": [line.counts.get(name) for line in lines] for name in names.counts}
-    columns |= {f"slice.{name}": [line.slices.get(name) for line in lines] for name in names.slices}
-    return columns | {f"detail.{name}": [line.details.get(name) for line in lines] for name in names.details}
+    columns |= _named(names.counts, fields.counts, "count.") | _named(names.slices, fields.slices, "slice.")
+    return columns | _named(names.details, fields.details, "detail.")
+
+
+def _transposed(lines: Sequence[Line]) -> Any:
+    """A Line of each field's values."""
+    return Line(*(zip(*lines, strict=True) if lines else ((),) * len(Line._fields)))
+
+
+def _named(names: Iterable[str], mappings: Sequence[Mapping[str, Any]], prefix: str) -> dict[str, Sequence[Any]]:
+    """The value of each name in each mapping, or None."""
+    there = {name for mapping in mappings for name in mapping}
+    nothing = [None] * len(mappings)
+    return {
+        f"{prefix}{name}": [mapping.get(name) for mapping in mappings] if name in there else nothing for name in names
+    }

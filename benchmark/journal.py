@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import operator
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.rows import Row
-from audiometry.benchmark.types import Request, Sample
+from audiometry.benchmark.types import Sample
 
 __all__ = ["Journal", "Line", "read_journal", "repair"]
 
@@ -28,8 +26,7 @@ log = logging.getLogger("audiometry.journal")
 SYNC_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """All that is kept of one sample: where it stands in the plan, its answer, its score, and what it was."""
 
     model: int
@@ -42,10 +39,10 @@ class Line:
     cluster: str
     stratum: str
     audio: Mapping[str, Any]
-    output: Mapping[str, Any] = field(default_factory=dict)
-    counts: Mapping[str, float] = field(default_factory=dict)
-    slices: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, str] = field(default_factory=dict)
+    output: Mapping[str, Any]
+    counts: Mapping[str, float]
+    slices: Mapping[str, str]
+    details: Mapping[str, str]
     made: float | None = None
 
     @classmethod
@@ -59,14 +56,6 @@ class Line:
             verdict=row.verdict, cached=row.cached, cluster=sample.cluster, stratum=sample.stratum, audio=audio,
             output=row.output, counts=row.counts, slices=sample.slices, details=row.details, made=row.made,
         )  # fmt: skip
-
-    @property
-    def sample(self) -> Sample:
-        """As much of the sample as its score needs."""
-        return Sample(self.sample_id, Request("transcribe"), None, self.slices, self.cluster, self.stratum)
-
-
-_values = operator.attrgetter(*Line.__dataclass_fields__)
 
 
 class Journal:
@@ -164,4 +153,4 @@ def repair(path: Path) -> None:
 
 def _encoded(line: Line) -> bytes:
     """Values in the order of the fields: names in every line would double its size."""
-    return orjson.dumps(_values(line), default=dict, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(tuple(line), default=dict, option=orjson.OPT_APPEND_NEWLINE)

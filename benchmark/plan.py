@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import operator
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from audiometry.benchmark.errors import DataError, SettingError, UserError
+from audiometry.benchmark.records import by_values, canonical_json
 from audiometry.benchmark.registry import (
     MODELS,
     SUITES,
@@ -28,7 +28,7 @@ from audiometry.benchmark.registry import (
     takes,
 )
 from audiometry.benchmark.seeds import derive_seed, hash_order
-from audiometry.benchmark.types import Model, Sample, Suite, Target, Task, by_values
+from audiometry.benchmark.types import Model, Sample, Suite, Target, Task
 
 __all__ = [
     "Batch",
@@ -124,7 +124,7 @@ class PlannedTask:
         """(position, sample) of each sample in the task's order, seeded. Positions count from 0 to `size` - 1."""
         for position, sample in enumerate(_chosen(self.task, self.chosen)):
             seed = derive_seed(self.seed, self.task.name, sample.id)
-            yield position, replace(sample, request=replace(sample.request, seed=seed))
+            yield position, sample.seeded(seed)
 
 
 @by_values
@@ -256,7 +256,10 @@ def _planned(specs: Mapping[Spec, bool], settings: RunSettings) -> tuple[Planned
 
 def heard_seconds(sample: Sample) -> float:
     """Length of a sample's sound, as far as it is known."""
-    return sum(audio.seconds or 0.0 for audio in sample.request.audios.values())
+    seconds = 0.0
+    for audio in sample.request.audios.values():
+        seconds += audio.seconds or 0.0
+    return seconds
 
 
 def _chosen(task: Task, chosen: tuple[int, ...] | None) -> Iterator[Sample]:
@@ -353,7 +356,7 @@ def _described(sample: Sample) -> bytes:
         for role, audio in sorted(sample.request.audios.items())
     ]
     line = [sample.id, audios, sample.request.text, sample.request.instruction, str(sample.target)]
-    return json.dumps([*line, sorted(sample.slices.items())], sort_keys=True).encode()
+    return canonical_json([*line, sorted(sample.slices.items())])
 
 
 def _twice(task: Task) -> str:

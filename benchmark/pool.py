@@ -44,7 +44,7 @@ DEATHS = 3
 """How often a sample must take a worker along, alone, before it is blamed."""
 
 PARCEL_SECONDS = 0.2
-PARCEL_ITEMS = 512
+PARCEL_ITEMS = 2048
 """How long, and how many samples at most, one message to a worker should last."""
 
 SLACK = 10.0
@@ -268,8 +268,10 @@ class Pool:
         if self._item_seconds is not None:
             room = min(PARCEL_ITEMS, int(PARCEL_SECONDS / max(self._item_seconds, 1e-9)))
         room = max(room, self._wanted)
-        while self._next is not None and (not batches or sum(len(b.items) for b in batches) < room):
+        count = 0
+        while self._next is not None and (not batches or count < room):
             batches.append(self._next)
+            count += len(self._next.items)
             self._next = next(self._batches, None)
         return _Job(tuple(batches))
 

@@ -16,7 +16,8 @@ from typing import Any, cast
 from audiometry.benchmark import audio
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.plan import Item
-from audiometry.benchmark.types import Audio, Output, OutputStatus, Request, Score, Segment, Task, by_values
+from audiometry.benchmark.records import by_values
+from audiometry.benchmark.types import Audio, Output, OutputStatus, Request, Score, Segment, Task
 
 __all__ = [
     "Row",
@@ -90,12 +91,16 @@ def make_row(
 
     An output that is to be judged is not scored yet: the row holds what its judges are to be asked.
     """
-    row = bare_row(index, item, output, artefacts, kept)
+    columns = output_columns(output, artefacts) if kept is None else kept
     if task.judge is not None and output.status == "ok":
-        requests = _judge_requests(task, item, output, row.output, artefacts)
+        requests = _judge_requests(task, item, output, columns, artefacts)
         if requests:
-            return replace(row, judge=requests)
-    return _scored(row, score_output(task, item, lambda: task.score(item.sample, output)))
+            return replace(bare_row(index, item, output, kept=columns), judge=requests)
+    score = score_output(task, item, lambda: task.score(item.sample, output))
+    return Row(
+        index, item.position, item.sample.id, output.status, columns, _floats(score.counts), dict(score.details),
+        score.status,
+    )  # fmt: skip
 
 
 def bare_row(
@@ -149,8 +154,11 @@ def score_output(task: Task, item: Item, score: Callable[[], Score]) -> Score:
 
 
 def _scored(row: Row, score: Score) -> Row:
-    counts = {name: float(value) for name, value in score.counts.items()}
-    return replace(row, counts=counts, details=dict(score.details), score_status=score.status)
+    return replace(row, counts=_floats(score.counts), details=dict(score.details), score_status=score.status)
+
+
+def _floats(counts: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in counts.items()}
 
 
 def _judge_requests(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from audiometry.benchmark.answers import Done
@@ -24,6 +25,9 @@ __all__ = ["Tally"]
 MOST_FACTS = 20
 """Different things that are counted under one name of `Output.facts`."""
 
+RECALLED = 4096
+"""Lines of a journal that are counted together."""
+
 
 @dataclass
 class _Sums:
@@ -35,6 +39,26 @@ class _Sums:
     usage: dict[str, float] = field(default_factory=dict)
     oldest: float | None = None
     facts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        output = line.output
+        seconds = output.get("total_seconds")
+        if seconds:
+            self.seconds += seconds
+            self.audio_seconds += line.audio.get("seconds") or 0.0
+        self.cached += line.cached
+        if line.made is not None:
+            self.oldest = min(line.made, self.oldest or line.made)
+        for name, said in (output.get("facts") or {}).items():
+            counts = self.facts.setdefault(name, {})
+            if said in counts or len(counts) < MOST_FACTS:
+                counts[said] = counts.get(said, 0) + 1
+        if not line.cached:
+            for name, value in (output.get("usage") or {}).items():
+                self.usage[name] = self.usage.get(name, 0.0) + value
+        if line.verdict in FAILURES:
+            self.failed += 1
+            self.first_error = self.first_error or str(output.get("error"))
 
 
 @dataclass
@@ -56,8 +80,7 @@ class Tally:
         fresh = [(item, row) for item, row in pairs if self.done.mark(model, row.task, row.position)]
         lines = [Line.of(model, item.sample, row) for item, row in fresh]
         self.journal.append(lines)
-        for line in lines:
-            self._count(line)
+        self._count(lines)
         self.progress.answered(model, fresh)
         if self.metrics is not None:
             self.metrics.answered(model, fresh)
@@ -77,10 +100,11 @@ class Tally:
         """Take the answers of the journal of a run that was stopped; returns how many."""
         repair(self.journal.path)
         count = 0
-        for line in read_journal(self.journal.path):
-            if self.done.mark(line.model, line.task, line.position):
-                self._count(line)
-                count += 1
+        lines = read_journal(self.journal.path)
+        while stretch := list(islice(lines, RECALLED)):
+            fresh = [line for line in stretch if self.done.mark(line.model, line.task, line.position)]
+            self._count(fresh)
+            count += len(fresh)
         return count
 
     @property
@@ -138,30 +162,17 @@ class Tally:
             )  # fmt: skip
         return timings
 
-    def _count(self, line: Line) -> None:
-        pair = (line.model, line.task)
-        if pair not in self.columns:
-            self.columns[pair], self.sums[pair] = Columns(), _Sums()
-        self.columns[pair].append(line.position, line.sample, line.verdict, line.counts)
-        self.names.add(line)
-        sums = self.sums[pair]
-        seconds = line.output.get("total_seconds")
-        if seconds:
-            sums.seconds += seconds
-            sums.audio_seconds += line.audio.get("seconds") or 0.0
-        sums.cached += line.cached
-        if line.made is not None:
-            sums.oldest = min(line.made, sums.oldest or line.made)
-        for name, said in (line.output.get("facts") or {}).items():
-            counts = sums.facts.setdefault(name, {})
-            if said in counts or len(counts) < MOST_FACTS:
-                counts[said] = counts.get(said, 0) + 1
-        if not line.cached:
-            for name, value in (line.output.get("usage") or {}).items():
-                sums.usage[name] = sums.usage.get(name, 0.0) + value
-        if line.verdict in FAILURES:
-            sums.failed += 1
-            sums.first_error = sums.first_error or str(line.output.get("error"))
+    def _count(self, lines: Sequence[Line]) -> None:
+        by_pair: dict[tuple[int, int], list[Line]] = {}
+        for line in lines:
+            by_pair.setdefault((line.model, line.task), []).append(line)
+        for pair, mine in by_pair.items():
+            if pair not in self.columns:
+                self.columns[pair], self.sums[pair] = Columns(), _Sums()
+            self.columns[pair].extend(mine)
+            for line in mine:
+                self.sums[pair].add(line)
+        self.names.add(lines)
 
 
 def _moment(seconds: float | None) -> str | None:

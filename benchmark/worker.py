@@ -5,11 +5,10 @@ No Ray here: the same object runs inside an actor or in a test.
 
 from __future__ import annotations
 
-import ctypes
+import gc
 import hashlib
 import math
 import os
-import platform
 import threading
 import time
 from collections.abc import Sequence
@@ -22,12 +21,13 @@ from audiometry.benchmark import audio
 from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
 from audiometry.benchmark.energy import CpuTime, cpu_time
 from audiometry.benchmark.errors import AudioError
+from audiometry.benchmark.memory import SELDOM, keep_freed_memory
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import MAX_REASON, Row, bare_row, describe, make_row
 from audiometry.benchmark.types import Answer, Model, Output, OutputStatus, Request, Segment, Task, Waveform
 
-__all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "keep_freed_memory", "new_digests"]
+__all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "new_digests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,6 @@ class Spent:
         """Seconds of the worker's turn; decoding goes on beside the turn before."""
         return self.model + self.score
 
-
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
-"""Names of settings in glibc's malloc.h."""
 
 _One: TypeAlias = tuple[Item, Request]
 _Ready: TypeAlias = list[_One]
@@ -101,6 +97,7 @@ class Evaluator:
         """Build the model. An error is returned and not raised, so that it reaches the user in one line."""
         start = time.perf_counter()
         keep_freed_memory()
+        gc.set_threshold(*SELDOM)
         try:
             for path in self._plugins:
                 load_plugin_file(path)
@@ -137,7 +134,8 @@ class Evaluator:
             outputs = failed | answered
             for item in batch.items:
                 row = self._row(batch, item, outputs[item.position])
-                rows.append(replace(row, digests=digests.get(item.position, {})))
+                found = digests.get(item.position)
+                rows.append(replace(row, digests=found) if found else row)
         return rows
 
     def _answer(self, batches: list[_Ready]) -> list[dict[int, Output]]:
@@ -214,18 +212,6 @@ class Evaluator:
         self._halved = True
         middle = len(ready) // 2
         return self._ask(ready[:middle]) | self._ask(ready[middle:])
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep what it frees, up to its peak, for the next batch.
-
-    By default glibc hands large blocks back at once and has each of their pages faulted in again: with Whisper, a fifth
-    of all processor time. Elsewhere than under glibc this does nothing.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def decode(request: Request) -> Request:

@@ -20,7 +20,8 @@ def repeated(*, count: int = 50_000, clips: int = 500) -> Task:
         kept = [sample for sample, _ in zip(once.samples(), range(clips), strict=False)]
         for number in range(count):
             sample = kept[number % len(kept)]
-            yield replace(sample, id=f"{sample.id}-{number // len(kept)}")
+            name = f"{sample.id}-{number // len(kept)}"
+            yield Sample(name, sample.request, sample.target, sample.slices, sample.cluster, sample.stratum)
 
     return replace(once, samples=samples)
 

@@ -27,9 +27,9 @@ def loop(clips: int, *, tuned: bool) -> tuple[float, float]:
     import threadpoolctl
 
     from audiometry.benchmark.audio import read
+    from audiometry.benchmark.memory import keep_freed_memory
     from audiometry.benchmark.plan import RunSettings, make_plan
     from audiometry.benchmark.windows import windows
-    from audiometry.benchmark.worker import keep_freed_memory
     from audiometry.models.adapters.whisper import PACKAGED, locate
 
     plan = make_plan(RunSettings(models=("whisper",), tasks=(TASK,), limit=clips))

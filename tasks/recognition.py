@@ -19,8 +19,7 @@ from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
 from audiometry.tasks.metrics.normalise import normaliser_for
 from audiometry.tasks.metrics.transcription import (
     EditCounts,
-    count_characters,
-    count_words,
+    count_pair,
     match_error_rate,
     word_error_rate,
     word_information_lost,
@@ -95,9 +94,9 @@ def score_transcript(sample: Sample, output: Output, change: Callable[[str], str
     reference = str(sample.target)
     hypothesis = (output.text or "") if output.status == "ok" else ""
     texts = {"reference_normalised": change(reference), "hypothesis_normalised": change(hypothesis)}
-    pair = [texts["reference_normalised"]], [texts["hypothesis_normalised"]]
-    words, characters = count_words(*pair), count_characters(*pair)
-    counts = _columns("", words) | _columns("character_", characters)
+    asked, said = texts["reference_normalised"].split(), texts["hypothesis_normalised"].split()
+    counts = _columns("", count_pair(asked, said))
+    counts |= _columns("character_", count_pair(" ".join(asked), " ".join(said)))
     details = {"reference": reference, "hypothesis": hypothesis, **texts}
     return Score(sample.id, counts, status=output.status, details=details)
 
@@ -113,8 +112,8 @@ def reduce_transcripts(table: ScoreTable, weights: FloatArray) -> Mapping[str, F
     }
 
 
-def _columns(prefix: str, counts: EditCounts) -> dict[str, float]:
-    hits, substitutions, deletions, insertions = (float(getattr(counts, name)[0]) for name in FIELDS)
+def _columns(prefix: str, counts: tuple[int, int, int, int]) -> dict[str, float]:
+    hits, substitutions, deletions, insertions = map(float, counts)
     return {
         f"{prefix}hits": hits,
         f"{prefix}substitutions": substitutions,

@@ -37,6 +37,7 @@ __all__ = [
     "character_error_rate",
     "confusions",
     "count_characters",
+    "count_pair",
     "count_tokens",
     "count_words",
     "match_error_rate",
@@ -133,6 +134,24 @@ def count_tokens(references: Sequence[Sequence[str]], hypotheses: Sequence[Seque
     """
     _check(references, hypotheses)
     return _count_batches(references, hypotheses, list)
+
+
+def count_pair(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int, int]:
+    """Hits, substitutions, deletions and insertions of one pair of token sequences (or texts: of their characters).
+
+    Without arrays: a task scores one by one, and they would take longer than the counting.
+
+    >>> count_pair(["the", "cat"], ["a", "cat", "sat"]), count_pair("cat", "cut")
+    ((1, 1, 0, 1), (2, 1, 0, 0))
+    """
+    surplus = len(reference) - len(hypothesis)
+    distance = Levenshtein.distance(reference, hypothesis)
+    substitutions = distance - abs(surplus)
+    if substitutions > 1:
+        edits = Levenshtein.editops(reference, hypothesis, score_hint=distance)
+        substitutions = [kind for kind, _, _ in edits.as_list()].count("replace")
+    deletions = (distance - substitutions + surplus) // 2
+    return len(reference) - substitutions - deletions, substitutions, deletions, deletions - surplus
 
 
 def word_error_rate(counts: EditCounts) -> FloatArray:
@@ -269,8 +288,6 @@ def _count(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[st
     alignment is asked.
     """
     pairs = len(references)
-    if pairs == 1:
-        return _count_one(references[0], hypotheses[0])
     lengths = np.fromiter(map(len, references), np.int64, pairs)
     surplus = lengths - np.fromiter(map(len, hypotheses), np.int64, pairs)
     distances = cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
@@ -281,19 +298,6 @@ def _count(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[st
     deletions = (distances - substitutions + surplus) // 2
     insertions = deletions - surplus
     return EditCounts(lengths - substitutions - deletions, substitutions, deletions, insertions)
-
-
-def _count_one(reference: Sequence[str], hypothesis: Sequence[str]) -> EditCounts:
-    """`_count` of one pair, without arrays: a task scores one by one, and they would take longer than the counting."""
-    surplus = len(reference) - len(hypothesis)
-    distance = Levenshtein.distance(reference, hypothesis)
-    substitutions = distance - abs(surplus)
-    if substitutions > 1:
-        edits = Levenshtein.editops(reference, hypothesis, score_hint=distance)
-        substitutions = sum(edit[0] == "replace" for edit in edits)
-    deletions = (distance - substitutions + surplus) // 2
-    counts = (len(reference) - substitutions - deletions, substitutions, deletions, deletions - surplus)
-    return EditCounts(*np.array(counts, dtype=np.int64)[:, None])
 
 
 def _single_spaced(text: str) -> str:

@@ -32,7 +32,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read == lines(3)
     assert read[0].verdict == "unparsed"
     assert read[0].audio == {"path": "a.wav", "start": 0.5, "end": 1.5, "seconds": 1.0}
-    assert (read[0].sample.slices, read[0].sample.cluster) == ({"a": "b"}, "c")
+    assert (read[0].slices, read[0].cluster) == ({"a": "b"}, "c")
 
 
 def test_rows_are_durable_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_only_a_concurrent_model_is_asked_two_batches_at_once(
 
 def test_freed_memory_is_not_faulted_in_again() -> None:
     code = (
-        "import resource, sys\nimport numpy as np\nfrom audiometry.benchmark.worker import keep_freed_memory\n"
+        "import resource, sys\nimport numpy as np\nfrom audiometry.benchmark.memory import keep_freed_memory\n"
         "if sys.argv[1] == 'keep':\n    keep_freed_memory()\n"
         "for _ in range(2):\n    np.ones(64 * 2**20, np.uint8)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\nnp.ones(64 * 2**20, np.uint8)\n"
