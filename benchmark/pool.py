@@ -170,6 +170,7 @@ class Pool:
         self._next = first
         self._suspects: deque[_Job] = deque()
         self._workers: list[_Worker] = []
+        self._spare: Any = None  # an actor whose process starts while the first one loads the model
         self._flights: dict[Any, _Flight] = {}
         self._failed: list[tuple[Item, Row]] = []
         self._bad_loads = 0
@@ -203,6 +204,8 @@ class Pool:
         """Hand batches to the workers that have room, and start workers while batches wait."""
         if self.facts is None and not self._workers:
             self._add()  # what is cached can only be told once the model has said who it is
+        elif self._spare is None and self._limit > 1 and self._first_loads():
+            self._spare = self._start(None)  # its process starts meanwhile: the two then begin almost together
         if self.facts is None:
             return
         for depth in range(IN_FLIGHT):
@@ -219,6 +222,7 @@ class Pool:
             for _ in range(room):  # one first, in case it cannot load; then as many as have loaded
                 self._add()
         else:  # what an idle worker holds may be what another model waits for
+            self._end_spare()
             for worker in [w for w in self._workers if w.facts is not None and not w.flights]:
                 self._drop(worker)
 
@@ -247,6 +251,7 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
+        self._end_spare()
         for worker in list(self._workers):
             self._drop(worker)
 
@@ -257,8 +262,16 @@ class Pool:
     def _loading(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.facts is None]
 
+    def _first_loads(self) -> bool:
+        return len(self._workers) == 1 and not self._use.workers and not self._bad_loads
+
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            ray.kill(self._spare)
+            self._spare = None
+
     def _add(self) -> None:
-        actor = self._start(self._largest)
+        actor, self._spare = self._spare or self._start(self._largest), None
         self._workers.append(_Worker(actor, actor.load.remote(), time.monotonic()))
 
     def _parcel(self) -> _Job:
