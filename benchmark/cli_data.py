@@ -1,4 +1,4 @@
-"""``audiometry data prepare``."""
+"""``audiometry data prepare`` and ``audiometry data build``."""
 
 from __future__ import annotations
 
@@ -25,16 +25,38 @@ Examples:
 """
 
 
+BUILD_HELP = """Make corpora on this machine; the same as `prepare`, by the beginning of a name.
+
+\b
+Examples:
+  audiometry data build spoof
+  audiometry data build spoof --source ./debs
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     data = typer.Typer(help=HELP, rich_markup_mode=None, no_args_is_help=False)
     data.command("prepare", help=PREPARE_HELP)(prepare)
-
-    @data.callback()
-    def about() -> None:
-        """Keep `prepare` a command of its own while it is the only one."""
-
+    data.command("build", help=BUILD_HELP)(build)
     app.add_typer(data, name="data")
+
+
+def build(
+    corpora: Annotated[list[str], typer.Argument(help="A corpus, or the unambiguous beginning of its name.")],
+    source: Annotated[Path | None, typer.Option(help="A folder with the packages that would be fetched.")] = None,
+) -> None:
+    """Make corpora."""
+    from audiometry.benchmark.registry import CORPORA
+
+    names = []
+    for word in corpora:
+        found = [name for name in CORPORA.names() if name.startswith(word)]
+        if word not in found and len(found) != 1:
+            known = ", ".join(found) or "none begins so; see: audiometry ls corpora"
+            raise DataError(f"{word!r} is not the beginning of one corpus: {known}")
+        names.append(word if word in found else found[0])
+    prepare(names, source)
 
 
 def prepare(

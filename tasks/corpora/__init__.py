@@ -34,6 +34,7 @@ from audiometry.tasks.corpora import (
     voxceleb,
     voxpopuli,
 )
+from audiometry.tasks.corpora.spoof import embedded
 
 __all__ = [
     "asterisk",
@@ -44,6 +45,7 @@ __all__ = [
     "common_voice",
     "crema_d",
     "datasets_folder",
+    "embedded",
     "esc50",
     "fleurs",
     "gigaspeech",

@@ -11,11 +11,29 @@ import numpy as np
 from audiometry.benchmark.types import FloatArray
 from audiometry.tasks.corpora.spoof.equalisation import RATE
 
-__all__ = ["convert", "griffin_lim", "linear_prediction", "mel_inversion", "world_copy"]
+__all__ = [
+    "cepstral_copy",
+    "convert",
+    "griffin_lim",
+    "linear_prediction",
+    "mel_inversion",
+    "shift_pitch",
+    "sinusoidal_copy",
+    "world_copy",
+]
 
 WINDOW, HOP = 1024, 256
 ITERATIONS = 32
 MELS = 80
+
+PEAKS = 40
+"""Partials of a frame that the sinusoidal copy keeps."""
+
+LIFTER = 0.002
+"""Seconds of cepstrum that make an envelope: less than a period of any voice."""
+
+NOISY_FROM = (2000.0, 4000.0)
+"""Hz between which a voiced frame's excitation turns from pulses into noise."""
 
 LPC_ORDER = 18
 LPC_FRAME, LPC_HOP = 480, 160
@@ -87,6 +105,59 @@ def linear_prediction(samples: FloatArray, *, seed: int) -> FloatArray:
         made[start : start + LPC_FRAME] += filtered * window
         weights[start : start + LPC_FRAME] += window
     return np.asarray(made[: len(samples)] / np.maximum(weights[: len(samples)], 0.5))
+
+
+def cepstral_copy(samples: FloatArray, *, seed: int) -> FloatArray:
+    """The cepstrum's first 2 ms as envelope, pulses below and noise above 2 to 4 kHz to drive it (Oppenheim 1969)."""
+    import pyworld
+
+    generator = np.random.default_rng(seed)
+    contiguous = np.ascontiguousarray(samples)
+    rough, times = pyworld.dio(contiguous, RATE, frame_period=5.0)
+    track = pyworld.stonemask(contiguous, rough, times, RATE)
+    pulses = _transform(_excitation(track, times, len(samples), generator))
+    noise = _transform(generator.standard_normal(len(samples)))
+    frequencies = np.fft.rfftfreq(WINDOW, 1 / RATE)
+    noisy = np.clip((frequencies - NOISY_FROM[0]) / (NOISY_FROM[1] - NOISY_FROM[0]), 0, 1)[:, None]
+    driven = pulses * np.sqrt(1 - noisy) + noise * np.sqrt(noisy)
+    return _heard(_envelope(np.abs(_transform(samples))) * driven / _envelope(np.abs(driven)), len(samples))
+
+
+def sinusoidal_copy(samples: FloatArray, *, seed: int) -> FloatArray:
+    """The 40 strongest partials of each frame, with phases of their own (after McAulay and Quatieri 1986)."""
+    spectrum = _transform(samples)
+    size = np.abs(spectrum)
+    peaks = np.zeros(size.shape, dtype=bool)
+    peaks[1:-1] = (size[1:-1] > size[:-2]) & (size[1:-1] >= size[2:])
+    floor = -np.sort(-np.where(peaks, size, 0.0), axis=0)[PEAKS]
+    kept = peaks & (size > floor)
+    around = kept.copy()
+    around[1:] |= kept[:-1]
+    around[:-1] |= kept[1:]  # a partial is three bins wide under a Hann window
+    start = np.random.default_rng(seed).uniform(0, 2 * np.pi, (len(size), 1))
+    advance = 2 * np.pi * np.arange(len(size))[:, None] * HOP / WINDOW * np.arange(size.shape[1])
+    return _heard(np.where(around, size, 0.0) * np.exp(1j * (start + advance)), len(samples))
+
+
+def shift_pitch(samples: FloatArray, *, semitones: float) -> FloatArray:
+    """Higher or lower, formants and all, at the same speed, by a phase vocoder (Flanagan and Golden 1966)."""
+    import librosa
+
+    return np.asarray(librosa.effects.pitch_shift(samples, sr=RATE, n_steps=semitones), dtype=np.float64)
+
+
+def _envelope(magnitudes: FloatArray) -> FloatArray:
+    """Magnitudes smoothed over frequency by keeping the first `LIFTER` seconds of the cepstrum."""
+    cepstrum = np.fft.irfft(np.log(magnitudes + 1e-8), axis=0)
+    keep = round(LIFTER * RATE)
+    cepstrum[keep : len(cepstrum) - keep + 1] = 0.0
+    return np.asarray(np.exp(np.fft.rfft(cepstrum, axis=0).real))
+
+
+def _heard(spectrum: np.ndarray[tuple[int, ...], np.dtype[np.complex128]], length: int) -> FloatArray:
+    import librosa
+
+    return np.asarray(librosa.istft(spectrum, hop_length=HOP, n_fft=WINDOW, length=length), dtype=np.float64)
 
 
 def _excitation(track: FloatArray, times: FloatArray, length: int, generator: np.random.Generator) -> FloatArray:
