@@ -3,6 +3,6 @@
 Importing this registers them; what is heavy is imported when a model is made.
 """
 
-from audiometry.models import adapters
+from audiometry.models import adapters, baselines
 
-__all__ = ["adapters"]
+__all__ = ["adapters", "baselines"]

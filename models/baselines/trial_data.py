@@ -28,6 +28,10 @@ REGULARISATION = 1e-4
 """Of the calibration's slope: next to nothing, but it keeps the slope finite where the classes are apart."""
 
 
+LEAST_SLOPE = 1e-3
+"""Of the calibration, for scores with a standard deviation of 1."""
+
+
 @dataclass(frozen=True)
 class TrialData:
     """Trials in one order: `waveforms`, each of shape (time,) at 16 kHz in [-1, 1]; `bona_fide` of shape (trials,).
@@ -82,11 +86,17 @@ def load_trials(trials: Sequence[SpoofingTrial], *, processes: int = 0) -> Trial
 def calibrate(scores: ArrayLike, data: TrialData) -> AffineCalibration:
     """The affine map of `scores` of shape (trials,) to natural log-likelihood ratios of bona fide against spoof.
 
-    Both classes weigh the same, however many trials they have. Raises DataError for NaN, infinity, scores that do not
-    fit the trials, or a class without trials.
+    Both classes weigh the same, however many trials they have. The map always rises, so that it changes no error
+    rate: for scores that order these trials the wrong way it is `LEAST_SLOPE`, by which every ratio says next to
+    nothing.
+
+    Raises DataError for NaN, infinity, scores that do not fit the trials, or a class without trials.
     """
     bona_fide, spoof = _by_class(scores, data)
-    return fit_affine_calibration(bona_fide, spoof, regularisation=REGULARISATION)
+    fitted = fit_affine_calibration(bona_fide, spoof, regularisation=REGULARISATION)
+    both = np.concatenate((bona_fide, spoof))
+    least = LEAST_SLOPE / (float(both.std()) or 1.0)
+    return fitted if fitted.slope >= least else AffineCalibration(least, -least * float(both.mean()))
 
 
 def development_rates(scores: ArrayLike, data: TrialData) -> GroupedEqualErrorRate:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audiometry.benchmark.errors import AudioError, DataError, SettingError
 from audiometry.benchmark.types import Audio, Transform
@@ -107,6 +109,20 @@ def test_classes_that_are_apart_have_a_finite_calibration() -> None:
     scores, data = made({"": [1.0, 2.0], "A1": [-1.0, -2.0]})
     calibration = calibrate(scores, data)
     assert 0 < calibration.slope < 100
+
+
+@given(scores=st.lists(st.integers(-50, 50), min_size=4, max_size=30), scale=st.sampled_from([1e-3, 1.0, 1e3]))
+def test_a_calibration_always_rises(scores: list[int], scale: float) -> None:
+    values = [scale * score for score in scores]
+    _, data = made({"": [0.0] * (len(scores) // 2), "A1": [0.0] * (len(scores) - len(scores) // 2)})
+    assert calibrate(values, data).slope > 0
+
+
+def test_inverted_scores_keep_their_order_and_say_nothing() -> None:
+    scores, data = made({"": [-1.0, -2.0, 0.5], "A1": [1.0, 2.0, -0.5]})
+    ratios = calibrate(scores, data)(scores)
+    assert np.array_equal(np.argsort(ratios), np.argsort(scores))
+    assert np.abs(ratios).max() < 0.01
 
 
 @pytest.mark.parametrize("values", [[1.0, np.nan, 0.0], [1.0, 0.0], [np.inf, 0.0, 0.0]])
