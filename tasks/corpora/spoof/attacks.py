@@ -20,7 +20,7 @@ from audiometry.tasks.corpora.espeak_speech import Delivery, speak
 from audiometry.tasks.corpora.making import hibari_speaker
 from audiometry.tasks.corpora.spoof import mixing, resynthesis
 from audiometry.tasks.corpora.spoof.equalisation import RATE
-from audiometry.tasks.corpora.spoof.sources import beginning
+from audiometry.tasks.corpora.spoof.sources import Recording, beginning
 
 __all__ = ["ATTACKS", "PROTOCOL", "Attack", "Set", "attacks_of", "make"]
 
@@ -45,13 +45,18 @@ class Attack:
     speaks: tuple[str, ...] = ()
     """Languages of the texts that are spoken; none where the recording alone is used."""
 
-    def can(self, language: str, text: str) -> bool:
-        """Whether it can attack with such a recording."""
-        return not self.speaks or (bool(text) and language in self.speaks)
+    def can(self, recording: Recording) -> bool:
+        """Whether it can attack with such a recording; spoken anew, a short one could be too short."""
+        if not self.speaks:
+            return True
+        return bool(recording.text) and recording.speaker.language in self.speaks and recording.speech >= SHORTEST_TEXT
 
 
 ESPEAK: Mapping[str, str] = {"en": "en-us", "es": "es", "fr": "fr", "it": "it", "ru": "ru"}
 VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m3", "+m4", "+m7")
+SHORTEST_TEXT = 1.8
+"""Seconds of speech in the recordings whose texts are spoken by machines."""
+
 KLATT = ("+klatt", "+klatt2", "+klatt3", "+klatt4")
 
 

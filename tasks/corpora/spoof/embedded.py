@@ -28,7 +28,7 @@ from audiometry.tasks.corpora.making import package_versions
 from audiometry.tasks.corpora.prepared import Built, Clip, PreparedCorpus, Report, sha256_of
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
 from audiometry.tasks.corpora.spoof.attacks import ATTACKS, PROTOCOL, make
-from audiometry.tasks.corpora.spoof.equalisation import LEVELS, Level, long_term_spectrum
+from audiometry.tasks.corpora.spoof.equalisation import LEVELS, RATE, SHORTEST, Level, active_span, long_term_spectrum
 from audiometry.tasks.corpora.spoof.plan import NAME, PlannedTrial, TrialSet, plan_trials
 from audiometry.tasks.corpora.spoof.sources import beginning, recordings, speakers
 
@@ -120,29 +120,34 @@ def _build(folder: Path, source: str | None, report: Report) -> Built:
     with tempfile.TemporaryDirectory(prefix="packages-", dir=folder.parent) as scratch:
         planned = plan_trials(recordings(Path(scratch), source, report))
         report(f"{NAME}: making {len(planned)} trials")
-        (folder / "audio").mkdir()
         work = [(trial, str(folder), number) for number, trial in enumerate(planned)]
         clips: list[Clip] = []
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for clip in pool.map(_made, work, chunksize=CHUNK):
-                clips.append(clip)
-                if len(clips) % TOLD_EVERY == 0:
-                    report(f"{NAME}: {len(clips)} of {len(planned)}")
+            for done, clip in enumerate(pool.map(_made, work, chunksize=CHUNK), 1):
+                if clip is not None:
+                    clips.append(clip)
+                if done % TOLD_EVERY == 0:
+                    report(f"{NAME}: {done} of {len(planned)}")
     _write_spectrum(folder, clips)
-    return Built(clips, origin={"protocol": PROTOCOL, **_versions()})
+    return Built(
+        clips, {"attack came out too short": len(planned) - len(clips)}, origin={"protocol": PROTOCOL, **_versions()}
+    )
 
 
-def _made(work: tuple[PlannedTrial, str, int]) -> Clip:
-    """Make and write one trial; in a process of its own."""
+def _made(work: tuple[PlannedTrial, str, int]) -> Clip | None:
+    """Make and write one trial, in a process of its own; None for one with too little speech to be equalised."""
     trial, folder, number = work
     recording, speaker = trial.recording, trial.recording.speaker
     sound = beginning(read_file(recording.path))
     if trial.attack is not None:
         generator = np.random.default_rng(trial.seed)
         sound = make(trial.attack, sound, recording.text, speaker.language, generator)
+        first, last = active_span(sound.samples.astype(np.float64))
+        if last - first < SHORTEST * RATE:
+            return None
     file = Path(folder) / "audio" / trial.set / f"{number:05}.wav"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode_wav(sound))
     return Clip(
         id=trial.id, file=file.relative_to(folder).as_posix(), sha256=sha256_of(file), bytes=file.stat().st_size,

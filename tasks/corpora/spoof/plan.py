@@ -7,7 +7,7 @@ the text tells anything of the class.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -29,6 +29,9 @@ UNSEEN_EACH = 280
 """Trials of each attack of the protocol `unseen-attack`."""
 
 BONA_FIDE = "bona-fide"
+BONA_FIDE_SETS: Mapping[Part, TrialSet] = {
+    "train": "train", "development": "development", "evaluation": "bona-fide",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,9 @@ def plan_trials(recordings: Iterable[Recording]) -> list[PlannedTrial]:
     trials += _balanced("development", by_part["development"], attacks_of("development"), DEVELOPMENT_EACH)
     trials += _balanced("seen", by_part["evaluation"], seen, SEEN_EACH)
     for attack in attacks_of("unseen"):
-        able = [one for one in by_part["evaluation"] if attack.can(one.speaker.language, one.text)]
+        able = [one for one in by_part["evaluation"] if attack.can(one)]
         trials += [PlannedTrial("unseen", one, attack) for one in _shuffled(able, attack.name)[:UNSEEN_EACH]]
-    for part, name in (("train", "train"), ("development", "development"), ("evaluation", "bona-fide")):
+    for part, name in BONA_FIDE_SETS.items():
         trials += [PlannedTrial(name, one) for one in by_part[part]]
     return sorted(trials, key=lambda trial: trial.id)
 
@@ -90,7 +93,7 @@ def _balanced(
     """`each` attacks for every recording; those that few recordings can have go first, so that all become as many."""
     counts: Counter[str] = Counter()
     trials: list[PlannedTrial] = []
-    choices = {id(one): [a for a in attacks if a.can(one.speaker.language, one.text)] for one in recordings}
+    choices = {id(one): [a for a in attacks if a.can(one)] for one in recordings}
     for one in sorted(_shuffled(recordings, name), key=lambda recording: len(choices[id(recording)])):
         chosen = sorted(choices[id(one)], key=lambda attack: (counts[attack.name], attack.name))[:each]
         counts.update(attack.name for attack in chosen)

@@ -6,7 +6,7 @@ A part is a language or two, and no language is in two parts: so neither a speak
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -16,7 +16,7 @@ from audiometry.benchmark.types import Waveform
 from audiometry.tasks.corpora.asterisk import LANGUAGES, asterisk
 from audiometry.tasks.corpora.debian import apt_download, unpack_deb
 from audiometry.tasks.corpora.prepared import Report
-from audiometry.tasks.corpora.spoof.equalisation import RATE, SHORTEST, active_span
+from audiometry.tasks.corpora.spoof.equalisation import RATE, active_span
 
 __all__ = ["PACKS", "PARTS", "Part", "Recording", "Speaker", "beginning", "recordings", "speakers"]
 
@@ -24,6 +24,9 @@ Part: TypeAlias = Literal["train", "development", "evaluation"]
 
 PARTS: Mapping[str, Part] = {"fr": "train", "ru": "train", "it": "development", "en": "evaluation", "es": "evaluation"}
 """The part of each language."""
+
+SHORTEST_RECORDING = 1.2
+"""Seconds of speech that a recording must have: an attack on it may come out shorter, and must have a second."""
 
 LONGEST = 4.0
 """Seconds that are used of a recording, from its beginning."""
@@ -70,6 +73,8 @@ class Recording:
     prompt: str
     path: Path
     text: str = ""
+    speech: float = LONGEST
+    """Seconds of speech in it."""
 
     @property
     def id(self) -> str:
@@ -87,7 +92,7 @@ def speakers() -> list[Speaker]:
 
 
 def recordings(scratch: Path, source: str | None, report: Report) -> list[Recording]:
-    """Every recording with at least a second of speech, in a fixed order.
+    """Every recording with at least `SHORTEST_RECORDING` seconds of speech, in a fixed order.
 
     Prepares the corpora ``asterisk-LANG`` where they are not; unpacks the other packages into `scratch`, fetched or out
     of the folder `source`.
@@ -106,7 +111,8 @@ def recordings(scratch: Path, source: str | None, report: Report) -> list[Record
     files = _fetched([pack.package for pack in PACKS], scratch, source, report)
     for pack in PACKS:
         found += list(_unpacked(pack, files[pack.package], scratch))
-    return [one for one in found if _is_long_enough(one)]
+    measured = (replace(one, speech=_speech_seconds(one.path)) for one in found)
+    return [one for one in measured if one.speech >= SHORTEST_RECORDING]
 
 
 def beginning(waveform: Waveform) -> Waveform:
@@ -141,14 +147,14 @@ def _unpacked(pack: Speaker, package: Path, scratch: Path) -> Iterator[Recording
         yield Recording(pack, path.stem, path)
 
 
-def _is_long_enough(recording: Recording) -> bool:
+def _speech_seconds(path: Path) -> float:
     try:
-        if probe_seconds(recording.path) < SHORTEST:
-            return False
-        samples = resample(read_file(recording.path), RATE).samples.astype("float64")
+        if probe_seconds(path) < SHORTEST_RECORDING:
+            return 0.0
+        samples = resample(read_file(path), RATE).samples.astype("float64")
     except AudioError:  # some packages hold files of no length
-        return False
+        return 0.0
     if not samples.any():
-        return False
+        return 0.0
     first, last = active_span(samples)
-    return last - first >= SHORTEST * RATE
+    return (last - first) / RATE

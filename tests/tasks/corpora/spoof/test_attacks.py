@@ -16,6 +16,8 @@ COPIES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "griffin-lim": lambda samples: resynthesis.griffin_lim(samples, seed=3),
     "mel": lambda samples: resynthesis.mel_inversion(samples, seed=3),
     "linear prediction": lambda samples: resynthesis.linear_prediction(samples, seed=3),
+    "cepstral": lambda samples: resynthesis.cepstral_copy(samples, seed=3),
+    "sinusoidal": lambda samples: resynthesis.sinusoidal_copy(samples, seed=3),
 }
 
 
