@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from audiometry.benchmark.errors import AudioError, DataError, UserError
 from audiometry.benchmark.types import FloatArray, Output, Request
@@ -25,6 +25,7 @@ __all__ = [
     "arrays_of",
     "balanced_weights",
     "calibrated",
+    "calibrated_by",
     "check_trainable",
     "checker",
     "detector",
@@ -90,7 +91,13 @@ def calibrated(
 ) -> SavedDetector:
     """`found` with the slope and offset that its scores of the development trials ask for; the table is reported."""
     raw = restore(found)
-    scores = [raw(samples) for samples in development.waveforms]
+    return calibrated_by(found, [raw(samples) for samples in development.waveforms], development, report)
+
+
+def calibrated_by(
+    found: SavedDetector, scores: ArrayLike, development: TrialData, report: Callable[[str], None]
+) -> SavedDetector:
+    """The same with the raw scores already at hand, of shape (trials,)."""
     calibration = calibrate(scores, development)
     report(development_report(scores, development))
     report(f"calibrated on these trials: {calibration.slope:.3g} times the score, plus {calibration.offset:.3g}")
