@@ -166,6 +166,7 @@ def test_the_legacy_tandem_cost_too() -> None:
 def test_controls(measured: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     oracle = measured(few(), "oracle").values
     assert {oracle[name] for name in ("eer", "eer_macro", "eer_worst", "min_dcf", "min_cllr")} == {0.0}
+    assert (oracle["actual_dcf"], oracle["cllr"]) == (1.0, pytest.approx(0.726, abs=1e-3))  # 1 and 0 are no ratios
     constant = measured(few(), lambda _: Output(score=0.0)).values
     assert {constant[name] for name in ("eer", "eer_macro", "eer_worst")} == {1.0}  # ASVspoof's rule of ties
     assert {constant[name] for name in ("min_dcf", "cllr", "min_cllr", "false_alarms_at_1_percent_miss")} == {1.0}
