@@ -6,7 +6,7 @@ It hears clips of any length; it is trained on windows of them, that are changed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import model
-from audiometry.benchmark.types import FloatArray, IntArray, Output, Request
-from audiometry.models.adapters.common import fingerprint, needs_packages, shown_name, speech, thread_count
+from audiometry.benchmark.types import FloatArray, IntArray
+from audiometry.models.adapters.common import fingerprint, needs_packages, thread_count
 from audiometry.models.adapters.one_by_one import OneByOne
-from audiometry.models.baselines.saved import SavedDetector, calibration_of, find_weights, load_for
+from audiometry.models.baselines.saved import SavedDetector, find_weights
+from audiometry.models.baselines.waveform_scores import Score, detector
 from audiometry.tasks.corpora.spoof.equalisation import RATE, Level
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def fit(
     raw = SavedDetector(KIND, trained.weights, {})
     scores = score_clips(_network(raw, shape), development.waveforms)
     facts = {"loss": objective.loss, "frames": str(objective.frames), "level": level, "seed": str(seed)}
-    return finished(KIND, trained, shape, scores, development, facts)
+    return finished(KIND, trained, shape, scores, development, facts, report)
 
 
 def _problem(train: TrialData, development: TrialData, shape: LcnnSettings, how: Augmentation, frames: int) -> Problem:
@@ -138,38 +139,31 @@ def score_clips(network: LightCnn, clips: Sequence[NDArray[np.float32]]) -> Floa
     return scores_of(network, [np.stack([seen[number] for number in group]) for group in groups])
 
 
-def check(*, path: str = "", level: Level = "E4", threads: int = 0) -> None:  # noqa: ARG001
+def check(*, level: Level = "E4", path: str = "", threads: int = 0) -> None:  # noqa: ARG001
     """Raise UserError if torch is not installed, DataError if the weights are not there."""
     needs_packages(KIND, "torch", ("torch", "safetensors"))
     find_weights(KIND, level, path)
 
 
-def identify(*, path: str = "", level: Level = "E4", threads: int = 0) -> str:  # noqa: ARG001
+def identify(*, level: Level = "E4", path: str = "", threads: int = 0) -> str:  # noqa: ARG001
     """The fingerprint of the detector, without loading it."""
     file = find_weights(KIND, level, path)
     return fingerprint(VERSION, [file], settings={"level": level}, packages=("torch", "numpy", "soxr"))
 
 
 @model(KIND, abilities={"detect"}, check=check, fingerprint=identify, deterministic=True, needs="torch")
-def lfcc_lcnn(*, path: str = "", level: Level = "E4", threads: int = 0) -> OneByOne:
+def lfcc_lcnn(*, level: Level = "E4", path: str = "", threads: int = 0) -> OneByOne:
     """Spoof detector trained here: a light convolutional network on log filter-bank spectrograms."""
     import torch
 
+    torch.set_num_threads(thread_count(threads))
+    made = detector(lfcc_lcnn, KIND, VERSION, _scorer, level=level, path=path)
+    return replace(made, fingerprint=identify(level=level, path=path))
+
+
+def _scorer(found: SavedDetector) -> Score:
     from audiometry.models.baselines.lcnn_network import LcnnSettings
     from audiometry.models.baselines.neural_fit import network_settings
 
-    torch.set_num_threads(thread_count(threads))
-    detector = load_for(KIND, level, path)
-    calibration = calibration_of(detector)
-    network = _network(detector, network_settings(detector, LcnnSettings))
-
-    def answer(request: Request) -> Output:
-        raw = score_clips(network, [speech(request, RATE)])
-        return Output(score=float(calibration(raw)[0]))
-
-    return OneByOne(
-        name=shown_name(KIND, lfcc_lcnn, {"path": path, "level": level, "threads": 0}),
-        fingerprint=identify(path=path, level=level),
-        abilities=frozenset({"detect"}),
-        answer=answer,
-    )
+    network = _network(found, network_settings(found, LcnnSettings))
+    return lambda samples: float(score_clips(network, [samples])[0])

