@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-
 from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats.weights import MIN_CLUSTERS
@@ -61,8 +59,8 @@ GROUPS = ("gender", "language")
 MOST_GROUPS = 20
 """A fact of more values makes no metrics."""
 
-NOT_SLICES = ("attack", "phase")
-"""Slices of the corpora of one class, or of one value."""
+NOT_SLICES = ("attack", "phase", "vocoder")
+"""Facts of the corpora that only spoofs have, or that have one value."""
 
 BONA_FIDE_TARGET = "bonafide"
 """What the control `oracle` is handed for bona fide speech; for a spoof it is the attack."""
@@ -121,8 +119,9 @@ def spoof_samples(
 
 def _facts(trial: SpoofingTrial) -> dict[str, str]:
     """What is known of a trial, without what is not."""
-    facts = {**trial.slices, "gender": trial.gender, "codec": trial.codec}
-    return {key: value or trial.slices.get(key, "") for key, value in facts.items() if value or trial.slices.get(key)}
+    own = {"gender": trial.gender, "codec": trial.codec}
+    facts = {**trial.slices, **{key: value for key, value in own.items() if value}}
+    return {key: value for key, value in facts.items() if value}
 
 
 def _clusters(trials: Sequence[SpoofingTrial], *, by_source: bool) -> Callable[[SpoofingTrial], str]:
@@ -188,25 +187,30 @@ def _read_score(output: Output) -> tuple[float | None, str]:
 def _watching(name: str, reduce: Reduce) -> Reduce:
     """`reduce`, and a warning where the scores of the whole list look inverted."""
     largest = 0
+    told: set[str] = set()
 
     def watched(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
         nonlocal largest
         if len(weights) == 1 and len(table) >= largest:  # the point estimate of the whole, and not of a slice
             largest = len(table)
-            _warn_if_inverted(name, table)
+            message = _inverted(table)
+            if message and message not in told:  # a slice may hold all trials
+                told.add(message)
+                log.warning("task %s: %s", name, message)
         return reduce(table, weights)
 
     return watched
 
 
-def _warn_if_inverted(name: str, table: ScoreTable) -> None:
+def _inverted(table: ScoreTable) -> str:
+    """What to say of scores that look inverted; nothing where they do not."""
     scores, bona_fide = table_scores(table)
     answered = table.counts["failed"] == 0
     kept, spoofs = scores[answered & bona_fide], scores[answered & ~bona_fide]
-    if len(kept) and len(spoofs):
-        found = check_orientation(np.asarray(kept), np.asarray(spoofs))
-        if found.verdict == "inverted":
-            log.warning("task %s: %s", name, found.message)
+    if len(kept) == 0 or len(spoofs) == 0:
+        return ""
+    found = check_orientation(kept, spoofs)
+    return found.message if found.verdict == "inverted" else ""
 
 
 def embedded_trials(protocol: Protocol, level: Level) -> tuple[Sequence[SpoofingTrial], tuple[str, ...]]:
@@ -234,15 +238,21 @@ def spoof_embedded(*, protocol: Protocol = "unseen-attack", level: Level = "E4")
 
 
 def _published(
-    corpus: CorpusFolder[SpoofingTrial], *, asv: str = "", edition: Edition = "2021", phase: str = "eval"
+    corpus: CorpusFolder[SpoofingTrial],
+    *,
+    trials: Sequence[SpoofingTrial] | None = None,
+    asv: str = "",
+    edition: Edition = "2021",
+    phase: str = "eval",
 ) -> Task:
-    """The task on one split of a published corpus, by its own protocol."""
+    """The task on one split of a published corpus (or on `trials` instead of its rows), by its own protocol."""
     name = "-".join(("spoof", corpus.layout.name, *([corpus.split] if corpus.split not in ("eval", "all") else [])))
-    plan = spoof_plan(name, corpus.rows())
+    rows = corpus.rows() if trials is None else trials
+    plan = spoof_plan(name, rows)
     if asv:
         plan = replace(plan, tandem=tandem_weights(asv_file_errors(asv, edition, phase), edition))
     settings = {"corpus": corpus.name, **({"t-DCF": edition} if asv else {})}
-    return spoof_task(name=name, trials=corpus.rows, plan=plan, notes=tuple(corpus.notes), settings=settings)
+    return spoof_task(name=name, trials=lambda: rows, plan=plan, notes=tuple(corpus.notes), settings=settings)
 
 
 @task("spoof-asvspoof2019-la")
@@ -263,8 +273,13 @@ def spoof_asvspoof2021_la(
 
 @task("spoof-asvspoof2021-df")
 def spoof_asvspoof2021_df(*, path: str | None = None, phase: Phase = "eval", partial: bool = False) -> Task:
-    """ASVspoof 2021 deepfake, the trials of one phase."""
-    return _published(asvspoof2021_df(path=path, split=phase, partial=partial))
+    """ASVspoof 2021 deepfake, the trials of one phase; its attacks are the kinds of vocoder, as published."""
+    corpus = asvspoof2021_df(path=path, split=phase, partial=partial)
+    by_vocoder = [
+        trial if trial.label == BONA_FIDE else replace(trial, attack=trial.slices.get("vocoder", UNNAMED))
+        for trial in corpus.rows()
+    ]
+    return _published(corpus, trials=by_vocoder)
 
 
 @task("spoof-asvspoof5")

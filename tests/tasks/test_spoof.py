@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -204,7 +206,7 @@ def test_what_is_wrong_with_a_score_is_told(measured: Callable[..., Any]) -> Non
 
 
 def test_inverted_scores_are_told_once_with_the_mend(caplog: pytest.LogCaptureFixture) -> None:
-    task, answer = few(), scored(shift=-2.0)
+    task, answer = few([replace(one, codec="none") for one in TRIALS]), scored(shift=-2.0)  # a slice of all trials
     columns = Columns()
     for place, sample in enumerate(task.samples()):
         score = task.score(sample, answer(sample))
@@ -339,3 +341,10 @@ def test_latency_in_milliseconds(embedded: MadeCorpus, measured: Callable[..., A
     assert [one.request.audios["input"].seconds for one in whole.samples()] == [2.0] * 3
     with pytest.raises(SettingError, match="1 or more"):
         TASKS.create(Spec("spoof-latency", (("trials", "0"),)))
+
+
+@pytest.mark.parametrize("name", ["spoof_reduce", "spoof_asv", "spoof_scores"])
+def test_examples_run(name: str) -> None:
+    tried = doctest.testmod(importlib.import_module(f"audiometry.tasks.{name}"))
+    assert tried.attempted > 0
+    assert tried.failed == 0

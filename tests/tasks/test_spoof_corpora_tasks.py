@@ -63,7 +63,7 @@ def made(name: str, root: Path, **more: str) -> Task:
     [
         ("spoof-asvspoof2019-la", 4, ["A11", "A14"]),
         ("spoof-asvspoof2021-la", 3, ["A07"]),
-        ("spoof-asvspoof2021-df", 2, ["Task1-team20"]),
+        ("spoof-asvspoof2021-df", 2, ["neural_vocoder"]),
         ("spoof-asvspoof5", 2, ["A17"]),
     ],
 )
