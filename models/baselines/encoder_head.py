@@ -89,8 +89,9 @@ def fit(
     """
     import torch
 
+    from audiometry.models.baselines.losses import binary_cross_entropy
     from audiometry.models.baselines.neural_fit import check_size, finished, split_settings
-    from audiometry.models.baselines.training import TrainingSettings, binary_cross_entropy, scores_of
+    from audiometry.models.baselines.training import TrainingSettings, scores_of
     from audiometry.models.baselines.training import train as run
 
     shape, how, schedule = split_settings(

@@ -71,8 +71,9 @@ def fit(
     from audiometry.models.baselines.cepstra import band_of
     from audiometry.models.baselines.feature_augmentation import Augmentation
     from audiometry.models.baselines.lcnn_network import LcnnSettings, LightCnn
+    from audiometry.models.baselines.losses import binary_cross_entropy, one_class_softmax
     from audiometry.models.baselines.neural_fit import check_size, finished, split_settings
-    from audiometry.models.baselines.training import TrainingSettings, binary_cross_entropy, one_class_softmax
+    from audiometry.models.baselines.training import TrainingSettings
     from audiometry.models.baselines.training import train as run
 
     low, high = band_of(level)

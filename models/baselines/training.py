@@ -28,23 +28,19 @@ from torch import Tensor, nn
 
 from audiometry.benchmark.errors import DataError, SettingError, UserError
 from audiometry.benchmark.types import FloatArray, IntArray
+from audiometry.models.baselines.losses import Loss
 from audiometry.tasks.metrics.detection_groups import equal_error_rate_by_attack
 
 __all__ = [
-    "Loss",
     "Problem",
+    "Scored",
     "Trained",
     "TrainingSettings",
     "balanced_sampler",
-    "binary_cross_entropy",
-    "one_class_softmax",
     "one_cycle_rate",
     "scores_of",
     "train",
 ]
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(scores, bona fide as 0 or 1), both of shape (batch,) → the mean loss."""
 
 WARM_UP = 0.3
 """Share of the steps in which the rate rises."""
@@ -115,6 +111,19 @@ class Trained:
     facts: Mapping[str, str]
 
 
+class Scored(nn.Module):
+    """A network that offers ``scores`` beside its logits, as one that gives scores."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, …) → (batch,)."""
+        scores: Tensor = self.network.scores(inputs)
+        return scores
+
+
 @dataclass
 class _Run:
     """A training as it stands: all that a checkpoint holds."""
@@ -157,6 +166,8 @@ def train(
         if resume and checkpoint is not None and checkpoint.is_file():
             _restore(run, checkpoint, key)
             report(f"going on after step {run.step} of {settings.steps}")
+        elif resume:
+            report(f"there is no checkpoint{f' {checkpoint}' if checkpoint else ''}; beginning anew")
         finished = _steps(run, loss, problem, sampler, seed, settings, report, checkpoint, key)
     if checkpoint is not None:
         if finished:
@@ -318,25 +329,6 @@ def one_cycle_rate(step: int, steps: int, highest: float) -> float:
     else:
         start, end, share = 1.0, LAST_RATE, (step - turn) / max(steps - 1 - turn, 1e-9)
     return highest * (end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2)
-
-
-def binary_cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Mean of ``ln(1 + e^-s)`` over bona fide and ``ln(1 + e^s)`` over spoofs: softmax over two classes."""
-    return nn.functional.binary_cross_entropy_with_logits(scores, labels)
-
-
-def one_class_softmax(*, scale: float = 20.0, bona_fide_margin: float = 0.9, spoof_margin: float = 0.2) -> Loss:
-    """The loss of Zhang, Jiang and Duan 2021 ("One-class learning towards synthetic voice spoofing detection", eq. 5).
-
-    Scores are cosines in [-1, 1]: mean of ``ln(1 + e^(scale (0.9 - s)))`` over bona fide, which it pulls together, and
-    of ``ln(1 + e^(scale (s - 0.2)))`` over spoofs, which it only pushes away.
-    """
-
-    def loss(scores: Tensor, labels: Tensor) -> Tensor:
-        short = torch.where(labels > 0.5, bona_fide_margin - scores, scores - spoof_margin)
-        return nn.functional.softplus(scale * short).mean()
-
-    return loss
 
 
 def _device(name: str) -> torch.device:
