@@ -295,7 +295,7 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeCorpus:
 
 def test_the_embedded_task_names_protocol_and_level(embedded: MadeCorpus, measured: Callable[..., Any]) -> None:
     task = TASKS.create(Spec("spoof-embedded"))
-    assert (task.name, embedded.asked) == ("spoof-embedded-unseen-attack-E4", [("unseen-attack", "E4")])
+    assert (task.name, embedded.asked) == ("spoof-embedded", [("unseen-attack", "E4")])
     assert (task.settings["level"], task.notes) == ("E4", ("two speakers",))
     other = TASKS.create(Spec("spoof-embedded", (("level", "E1"), ("protocol", "seen-attack"))))
     assert (other.name, embedded.asked[-1]) == ("spoof-embedded-seen-attack-E1", ("seen-attack", "E1"))
