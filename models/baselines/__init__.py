@@ -1,6 +1,7 @@
 """Models trained here, with their weights. Importing this registers them."""
 
 from audiometry.models.baselines import (
+    aasist,
     encoder_head,
     fusion,
     gaussian_mixture,
@@ -9,6 +10,7 @@ from audiometry.models.baselines import (
 )
 
 __all__ = [
+    "aasist",
     "encoder_head",
     "fusion",
     "gaussian_mixture",
