@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometry.benchmark.errors import DataError
+from audiometry.models.adapters.common import needs_packages
 from audiometry.tasks.corpora.spoof.equalisation import Level
 from audiometry.tasks.metrics.calibration import AffineCalibration
 
@@ -119,8 +120,9 @@ def load_for(name: str, level: Level, path: str = "") -> SavedDetector:
     """The trained detector `name` from `path`, or where that is empty from the package's weights for `level`.
 
     Raises DataError as `find_weights` and `load` do, and for a detector that was trained at another level: the level
-    stands in the model's name, and has to be true.
+    stands in the model's name, and has to be true. UserError if safetensors is not installed.
     """
+    needs_packages(name, "spoof", ("safetensors",))
     file = find_weights(name, level, path)
     detector = load(file, kind=name)
     trained = detector.facts.get("level")

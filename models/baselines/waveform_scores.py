@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiometry.benchmark.errors import AudioError, DataError, UserError
+from audiometry.benchmark.errors import AudioError, DataError
 from audiometry.benchmark.types import FloatArray, Output, Request
-from audiometry.models.adapters.common import fingerprint, shown_name, speech
+from audiometry.models.adapters.common import fingerprint, needs_packages, shown_name, speech
 from audiometry.models.adapters.one_by_one import OneByOne
 from audiometry.models.baselines.saved import SavedDetector, calibration_of, find_weights, load_for
 from audiometry.models.baselines.trial_data import TrialData, calibrate, development_report
@@ -107,12 +107,7 @@ def calibrated_by(
 
 def check_trainable(kind: str, **parts: TrialData) -> None:
     """Raise DataError if a part lacks a class, UserError if scikit-learn, which fits, is not installed."""
-    import importlib.util
-
-    if importlib.util.find_spec("sklearn") is None:
-        raise UserError(
-            f"training {kind!r} needs the package 'scikit-learn'; install it with: pip install scikit-learn"
-        )
+    needs_packages(kind, "spoof", ("sklearn", "threadpoolctl"))
     for name, data in parts.items():
         for label, number in (("bona fide", int(data.bona_fide.sum())), ("spoofed", int((~data.bona_fide).sum()))):
             if number == 0:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,23 @@ def test_settings_out_of_range_are_told(change: dict[str, float]) -> None:
     data = made_trials(2, leak=True)
     with pytest.raises(SettingError, match="training 'spoof-shortcut'"):
         fit(data, data, seed=0, report=print, **change)
+
+
+def without(package: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
+    return rf"'{package}'; install it with: pip install 'audiometry\[spoof\]'"
+
+
+def test_what_training_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = made_trials(2, leak=True)
+    with pytest.raises(UserError, match=without("sklearn", monkeypatch)):
+        fit(data, data, seed=0, report=print)
+
+
+def test_what_scoring_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=without("safetensors", monkeypatch)):
+        MODELS.check(parse_spec("spoof-shortcut"))
 
 
 def test_a_class_without_trials_is_told() -> None:
