@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.evaluate import evaluate
 from audiometry.benchmark.plan import RunSettings
 from audiometry.benchmark.registry import TASKS, Spec
@@ -23,17 +22,6 @@ from audiometry.tasks.metrics.normalise import normaliser
 @pytest.fixture
 def task() -> Task:
     return TASKS.create(Spec("conversation"))
-
-
-def measured(task: Task, answer: Callable[[Sample], Output]) -> Mapping[str, float]:
-    columns = Columns()
-    for position, sample in enumerate(task.samples()):
-        score = task.score(sample, answer(sample))
-        columns.append(position, sample, score.status, score.counts)
-    table = columns.table()
-    values = task.reduce(table, np.ones((1, table.clusters)))
-    assert list(values) == [metric.name for metric in task.metrics]
-    return {name: float(value[0]) for name, value in values.items()}
 
 
 def test_every_question_comes_in_every_form(task: Task) -> None:
@@ -59,18 +47,18 @@ def test_no_question_gives_its_answer_away() -> None:
         assert not any(says(answer, word) for answer in answers for word in CONTINUATION)
 
 
-def test_controls(task: Task) -> None:
-    best = measured(task, lambda sample: target_as_output("respond", sample.target))
+def test_controls(task: Task, measured: Callable[..., Any]) -> None:
+    best = measured(task, lambda sample: target_as_output("respond", sample.target)).values
     assert (best["accuracy"], best["not_followed"]) == (1.0, 0.0)
-    silent = measured(task, lambda _: Output(status="empty", text=""))
+    silent = measured(task, lambda _: Output(status="empty", text="")).values
     assert (silent["accuracy"], silent["not_followed"]) == (0.0, 0.0)
-    assert measured(task, lambda _: Output(text=SENTENCE))["accuracy"] == 0.0
-    failed = measured(task, lambda _: Output(status="timeout"))
+    assert measured(task, lambda _: Output(text=SENTENCE)).values["accuracy"] == 0.0
+    failed = measured(task, lambda _: Output(status="timeout")).values
     assert (failed["accuracy"], failed["not_followed"]) == (0.0, 1.0)
     assert np.isnan(failed["latency_p50"])
 
 
-def test_a_model_that_does_not_follow_is_found_out(task: Task) -> None:
+def test_a_model_that_does_not_follow_is_found_out(task: Task, measured: Callable[..., Any]) -> None:
     """It answers the first thing it was asked, and goes on with what it was saying."""
 
     def stubborn(sample: Sample) -> Output:
@@ -78,14 +66,14 @@ def test_a_model_that_does_not_follow_is_found_out(task: Task) -> None:
         said = {"fluent": question.answer, "interrupted": "...rest for an hour and put the dough into the oven"}
         return Output(text=said.get(sample.slices["form"], f"That is {question.other_answer}."))
 
-    values = measured(task, stubborn)
+    values = measured(task, stubborn).values
     assert (values["accuracy"], values["not_followed"]) == (0.25, 1.0)
 
     def wordy(sample: Sample) -> Output:
         question = QUESTIONS[int(sample.id[:2]) - 1]
         return Output(text=f"Not {question.other_answer} then, but {question.answer}!")
 
-    assert measured(task, wordy)["accuracy"] == 1.0
+    assert measured(task, wordy).values["accuracy"] == 1.0
 
 
 def test_an_answer_in_sound_alone_is_unparsed(task: Task) -> None:
@@ -94,14 +82,14 @@ def test_an_answer_in_sound_alone_is_unparsed(task: Task) -> None:
     assert (score.status, score.counts["correct"]) == ("unparsed", 0.0)
 
 
-def test_waiting_times_are_percentiles(task: Task) -> None:
+def test_waiting_times_are_percentiles(task: Task, measured: Callable[..., Any]) -> None:
     times = iter(np.linspace(0.0, 1.0, 96))
 
     def timed(sample: Sample) -> Output:
         total = float(next(times))
         return Output(text=str(sample.target), timings={"first": total / 2, "total": total})
 
-    values = measured(task, timed)
+    values = measured(task, timed).values
     assert values["latency_p50"] == pytest.approx(0.5)
     assert values["first_latency_p90"] == pytest.approx(0.45)
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.errors import SettingError, UnknownNameError
 from audiometry.benchmark.registry import MODELS, TRANSFORMS, Spec
 from audiometry.benchmark.types import Audio, Output, Sample, Task, Waveform
@@ -54,17 +54,6 @@ def padded() -> Task:
     return padded_task(corpus, name="hallucination-padded-said", clips=4, seconds=5.0, level=-40.0)  # type: ignore[arg-type]
 
 
-def measured(task: Task, answer: Callable[[Sample], Output]) -> Mapping[str, float]:
-    columns = Columns()
-    for position, sample in enumerate(task.samples()):
-        score = task.score(sample, answer(sample))
-        columns.append(position, sample, score.status, score.counts)
-    table = columns.table()
-    values = task.reduce(table, np.ones((1, table.clusters)))
-    assert list(values) == [metric.name for metric in task.metrics]
-    return {name: float(value[0]) for name, value in values.items()}
-
-
 def oracle(sample: Sample) -> Output:
     return target_as_output(sample.request.ability, sample.target)
 
@@ -73,22 +62,22 @@ def says(text: str) -> Callable[[Sample], Output]:
     return lambda _: Output(text=text)
 
 
-def test_controls_where_nobody_speaks(silent_places: Task) -> None:
+def test_controls_where_nobody_speaks(silent_places: Task, measured: Callable[..., Any]) -> None:
     perfect = {"hallucination_rate": 0.0, "words_per_minute": 0.0, "loop_rate": 0.0}
-    assert measured(silent_places, oracle) == perfect
-    assert measured(silent_places, lambda _: Output(status="empty", text="")) == perfect
+    assert measured(silent_places, oracle).values == perfect
+    assert measured(silent_places, lambda _: Output(status="empty", text="")).values == perfect
     talking = MODELS.create(Spec("talking"))
     (said,) = talking.generate([next(iter(silent_places.samples())).request])
     assert said.text == SENTENCE
-    worst = measured(silent_places, lambda _: said)
+    worst = measured(silent_places, lambda _: said).values
     assert worst["hallucination_rate"] == 1.0
     assert worst["words_per_minute"] == pytest.approx(12 * 40 / (20 * 1 + 20 * 3) * 60)
     talking.close()
 
 
-def test_loops_are_counted_and_shown(silent_places: Task) -> None:
-    assert measured(silent_places, says("thank you " * 3))["loop_rate"] == 1.0
-    assert measured(silent_places, says("thank you " * 2))["loop_rate"] == 0.0
+def test_loops_are_counted_and_shown(silent_places: Task, measured: Callable[..., Any]) -> None:
+    assert measured(silent_places, says("thank you " * 3)).values["loop_rate"] == 1.0
+    assert measured(silent_places, says("thank you " * 2)).values["loop_rate"] == 0.0
     sample = next(iter(silent_places.samples()))
     score = silent_places.score(sample, Output(text="Thank you. Thank you. Thank you!"))
     assert score.details["loop"] == "3 x thank you"
@@ -96,23 +85,23 @@ def test_loops_are_counted_and_shown(silent_places: Task) -> None:
 
 
 @pytest.mark.parametrize("text", ["[BLANK_AUDIO]", "(wind blowing)", "♪ ♪", "...", " "])
-def test_notes_and_symbols_are_no_words(silent_places: Task, text: str) -> None:
-    assert measured(silent_places, says(text))["hallucination_rate"] == 0.0
+def test_notes_and_symbols_are_no_words(silent_places: Task, text: str, measured: Callable[..., Any]) -> None:
+    assert measured(silent_places, says(text)).values["hallucination_rate"] == 0.0
 
 
 @pytest.mark.parametrize("status", ["error", "timeout"])
-def test_failing_gains_nothing(silent_places: Task, padded: Task, status: str) -> None:
+def test_failing_gains_nothing(silent_places: Task, padded: Task, status: str, measured: Callable[..., Any]) -> None:
     failed = Output(status=status, error="x")  # type: ignore[arg-type]
-    values = measured(silent_places, lambda _: failed)
+    values = measured(silent_places, lambda _: failed).values
     assert (values["hallucination_rate"], values["loop_rate"]) == (1.0, 1.0)
     assert np.isnan(values["words_per_minute"])
-    spoken = measured(padded, lambda _: failed)
+    spoken = measured(padded, lambda _: failed).values
     assert (spoken["hallucination_rate"], spoken["edge_words"], spoken["wer"]) == (1.0, 0.0, 1.0)
 
 
-def test_a_refusal_says_no_words(silent_places: Task) -> None:
+def test_a_refusal_says_no_words(silent_places: Task, measured: Callable[..., Any]) -> None:
     refused = Output(status="refused", text="I cannot hear anybody in this recording")
-    assert measured(silent_places, lambda _: refused)["hallucination_rate"] == 0.0
+    assert measured(silent_places, lambda _: refused).values["hallucination_rate"] == 0.0
 
 
 def test_slices_name_kind_group_and_length(silent_places: Task) -> None:
@@ -133,15 +122,15 @@ def test_each_clip_comes_with_three_paddings(padded: Task) -> None:
     assert noise.request.audios["input"].transforms[0].seed == silence.request.audios["input"].transforms[0].seed
 
 
-def test_words_in_the_padding_are_found(padded: Task) -> None:
+def test_words_in_the_padding_are_found(padded: Task, measured: Callable[..., Any]) -> None:
     perfect = {"hallucination_rate": 0.0, "edge_words": 0.0, "loop_rate": 0.0, "wer": 0.0}
-    assert measured(padded, oracle) == perfect
+    assert measured(padded, oracle).values == perfect
 
     def adds(sample: Sample) -> Output:
         more = "" if sample.slices["padding"] == "none" else " thank you for watching"
         return Output(text=f"{sample.target}{more}")
 
-    values = measured(padded, adds)
+    values = measured(padded, adds).values
     assert values["hallucination_rate"] == pytest.approx(2 / 3)
     assert values["edge_words"] == pytest.approx(4 * 2 / 3)
     assert values["wer"] == pytest.approx(4 * 8 / (3 * sum(len(text.split()) for text in TEXTS)))
@@ -150,12 +139,12 @@ def test_words_in_the_padding_are_found(padded: Task) -> None:
     assert padded.score(noisy, adds(noisy)).details["inserted_at"] == "end"
 
 
-def test_two_added_words_inside_are_no_hallucination(padded: Task) -> None:
+def test_two_added_words_inside_are_no_hallucination(padded: Task, measured: Callable[..., Any]) -> None:
     sample = next(iter(padded.samples()))
     words = str(sample.target).split()
     counts = padded.score(sample, Output(text=" ".join([words[0], "very", "much", *words[1:]]))).counts
     assert (counts["hallucinated"], counts["errors"]) == (0.0, 2.0)
-    silent = measured(padded, lambda _: Output(status="empty", text=""))
+    silent = measured(padded, lambda _: Output(status="empty", text="")).values
     assert (silent["hallucination_rate"], silent["wer"]) == (0.0, 1.0)
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from audiometry.benchmark.audio import read
-from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.types import Audio, Output, Sample, Task
 from audiometry.models.adapters.controls import target_as_output
@@ -97,33 +97,22 @@ def task() -> Task:
     return long_form_task(Long(), name="long-form-parts-long", parts=True)  # type: ignore[arg-type]
 
 
-def measured(task: Task, answer: Callable[[Sample], Output]) -> dict[str, float]:
-    columns = Columns()
-    for position, sample in enumerate(task.samples()):
-        score = task.score(sample, answer(sample))
-        columns.append(position, sample, score.status, score.counts)
-    table = columns.table()
-    values = task.reduce(table, np.ones((1, table.clusters)))
-    assert list(values) == [metric.name for metric in task.metrics]
-    return {name: float(value[0]) for name, value in values.items()}
-
-
-def test_controls(task: Task) -> None:
-    values = measured(task, lambda sample: target_as_output("transcribe", sample.target))
+def test_controls(task: Task, measured: Callable[..., Any]) -> None:
+    values = measured(task, lambda sample: target_as_output("transcribe", sample.target)).values
     assert [values[name] for name in ("wer", "skipped", "made_up", "looped")] == [0.0] * 4
     assert values["peak_memory"] > 0.01
     for answer in (Output(status="empty", text=""), Output(status="error")):
-        silent = measured(task, lambda _, answer=answer: answer)  # type: ignore[misc]
+        silent = measured(task, lambda _, answer=answer: answer).values  # type: ignore[misc]
         assert [silent[name] for name in ("wer", "skipped", "made_up", "looped")] == [1.0, 1.0, 0.0, 0.0]
 
 
-def test_what_is_skipped_made_up_and_looped_is_told_apart(task: Task) -> None:
+def test_what_is_skipped_made_up_and_looped_is_told_apart(task: Task, measured: Callable[..., Any]) -> None:
     def answer(sample: Sample) -> Output:
         words = str(sample.target).split()
         kept = words[:5] + words[12:] + ["thank", "you"] * 4
         return Output(text=" ".join(kept), timings={"total": 3.0})
 
-    values = measured(task, answer)
+    values = measured(task, answer).values
     assert values["skipped"] == pytest.approx(7 / 20)
     assert values["made_up"] == values["looped"] == pytest.approx(8 / 20)
     assert values["wer"] == pytest.approx(15 / 20)
@@ -134,6 +123,8 @@ def test_what_is_skipped_made_up_and_looped_is_told_apart(task: Task) -> None:
     assert details["longest_run"] == "insert: " + " ".join(["thank you"] * 4)
 
 
-def test_memory_that_nobody_tells_is_no_number(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_nobody_tells_is_no_number(
+    task: Task, monkeypatch: pytest.MonkeyPatch, measured: Callable[..., Any]
+) -> None:
     monkeypatch.setattr("audiometry.tasks.long_form.peak_bytes", lambda: None)
-    assert np.isnan(measured(task, lambda _: Output(text="x"))["peak_memory"])
+    assert np.isnan(measured(task, lambda _: Output(text="x")).values["peak_memory"])
