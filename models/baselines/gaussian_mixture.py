@@ -69,8 +69,8 @@ def fit(
     cepstra = [lfcc(samples, band=band).astype(np.float32) for samples in train.waveforms]
     generator = np.random.default_rng(seed)
     drawn = {
-        "bona_fide": _draw(_by_attack(cepstra, train, bona_fide=True), frames, generator),
-        "spoof": _draw(_by_attack(cepstra, train, bona_fide=False), frames, generator),
+        "bona_fide": _drawn(cepstra, train, frames, generator, bona_fide=True),
+        "spoof": _drawn(cepstra, train, frames, generator, bona_fide=False),
     }
     # both classes weigh the same in what is taken away and divided by
     centre = np.mean([part.mean(axis=0) for part in drawn.values()], axis=0)
@@ -148,18 +148,18 @@ def lfcc_gmm(*, level: Level = "E4", path: str = "") -> OneByOne:
     return detector(lfcc_gmm, KIND, VERSION, restore, level=level, path=path)
 
 
-def _by_attack(cepstra: list[NDArray[np.float32]], data: TrialData, *, bona_fide: bool) -> list[NDArray[np.float32]]:
-    """The frames of one class, an array for each attack (one in all for bona fide speech)."""
+def _drawn(
+    cepstra: list[NDArray[np.float32]], data: TrialData, frames: int, generator: np.random.Generator, *, bona_fide: bool
+) -> FloatArray:
+    """At most `frames` frames of one class, as many of each attack; of an attack with fewer, all."""
     chosen = [index for index, real in enumerate(data.bona_fide) if real == bona_fide]
     names = sorted({data.attacks[index] for index in chosen})
-    return [np.concatenate([cepstra[index] for index in chosen if data.attacks[index] == name]) for name in names]
-
-
-def _draw(parts: list[NDArray[np.float32]], frames: int, generator: np.random.Generator) -> FloatArray:
-    """As many frames of each part, at most `frames` in all; of a part with fewer, all."""
-    each = -(-frames // len(parts))
-    chosen = [part[generator.permutation(len(part))[:each]] for part in parts]
-    return np.concatenate(chosen).astype(np.float64)
+    each = -(-frames // len(names))
+    parts = []
+    for name in names:
+        all_of_it = np.concatenate([cepstra[index] for index in chosen if data.attacks[index] == name])
+        parts.append(all_of_it[generator.permutation(len(all_of_it))[:each]])
+    return np.concatenate(parts).astype(np.float64)
 
 
 def _mixture(frames: FloatArray, components: int, iterations: int, seed: int) -> dict[str, FloatArray]:
