@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import IntArray
 from audiometry.models.baselines.aasist import NAMED, aasist_settings, fit_length
+from audiometry.models.baselines.sampling import partners
 from audiometry.models.baselines.saved import SavedDetector
 from audiometry.tasks.corpora.spoof.equalisation import Level
 
@@ -141,10 +142,7 @@ def change(
     The input is left as it is.
     """
     batch, samples = waveforms.shape
-    partner = np.arange(batch)
-    for label in (True, False):
-        members = np.flatnonzero(bona_fide == label)
-        partner[members] = generator.permutation(members)
+    partner = partners(bona_fide, generator)
     joint = np.where(generator.random(batch) < how.mix, generator.integers(1, max(samples, 2), batch), samples)
     mixed = np.where(np.arange(samples) >= joint[:, None], waveforms[partner], waveforms)
     level = np.sqrt(np.square(mixed).mean(axis=1)) * (generator.random(batch) < how.noise)

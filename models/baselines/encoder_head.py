@@ -21,6 +21,7 @@ from audiometry.benchmark.types import IntArray
 from audiometry.models.adapters.common import fingerprint, needs_packages, thread_count
 from audiometry.models.adapters.one_by_one import OneByOne
 from audiometry.models.adapters.whisper import PACKAGED, locate
+from audiometry.models.baselines.sampling import partners
 from audiometry.models.baselines.saved import SavedDetector, find_weights
 from audiometry.models.baselines.waveform_scores import Score, detector
 from audiometry.tasks.corpora.spoof.equalisation import Level
@@ -126,11 +127,8 @@ def _problem(
     deviation = seen.std(axis=0)
 
     def inputs(chosen: IntArray, generator: np.random.Generator) -> NDArray[np.float32]:
-        drawn, real = seen[chosen], train.bona_fide[chosen]
-        partner = np.arange(len(chosen))
-        for label in (True, False):
-            members = np.flatnonzero(real == label)
-            partner[members] = generator.permutation(members)
+        drawn = seen[chosen]
+        partner = partners(train.bona_fide[chosen], generator)
         share = generator.uniform(0.0, how.mix, (len(chosen), 1))
         changed = (1 - share) * drawn + share * drawn[partner]
         changed += how.noise * deviation * generator.standard_normal(drawn.shape)

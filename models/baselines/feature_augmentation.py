@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometry.benchmark.errors import SettingError
+from audiometry.models.baselines.sampling import partners
 
 __all__ = ["Augmentation", "augment", "crop", "gain", "mask", "mix", "noise"]
 
@@ -111,10 +112,7 @@ def mix(
 ) -> Spectrograms:
     """In a `share` of the trials, let another trial of the class begin at a random frame: two attacks in one clip."""
     batch, _, frames = spectrograms.shape
-    partner = np.arange(batch)
-    for label in (True, False):
-        members = np.flatnonzero(bona_fide == label)
-        partner[members] = generator.permutation(members)
+    partner = partners(bona_fide, generator)
     joint = generator.integers(1, max(frames, 2), batch)
     joint[generator.random(batch) >= share] = frames
     after = np.arange(frames) >= joint[:, None]

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from audiometry.benchmark.errors import DataError, SettingError, UserError
 from audiometry.benchmark.types import FloatArray, IntArray
 from audiometry.models.baselines.losses import Loss
+from audiometry.models.baselines.sampling import balanced_sampler
 from audiometry.tasks.metrics.detection_groups import equal_error_rate_by_attack
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "Scored",
     "Trained",
     "TrainingSettings",
-    "balanced_sampler",
     "one_cycle_rate",
     "scores_of",
     "train",
@@ -286,35 +286,6 @@ def scores_of(network: nn.Module, batches: Sequence[NDArray[np.float32]]) -> Flo
     with torch.inference_mode():
         scores = [network(torch.from_numpy(batch).to(device)).cpu().numpy() for batch in batches]
     return np.concatenate(scores).astype(np.float64)
-
-
-def balanced_sampler(
-    bona_fide: NDArray[np.bool_], attacks: Sequence[str]
-) -> Callable[[int, np.random.Generator], IntArray]:
-    """Draw trials with replacement: the first half bona fide, the others spoofs with every attack alike likely.
-
-    >>> draw = balanced_sampler(np.array([True, False, False, False]), ["", "A", "B", "B"])
-    >>> draw(6, np.random.default_rng(0))[:3].tolist()
-    [0, 0, 0]
-
-    Raises DataError where one of the two classes has no trial.
-    """
-    real = np.flatnonzero(bona_fide)
-    names = sorted({name for name, label in zip(attacks, bona_fide, strict=True) if not label})
-    if not len(real) or not names:
-        raise DataError(
-            f"the training trials have {len(real)} bona fide and {len(bona_fide) - len(real)} spoofs; both are needed"
-        )
-    made_by = np.array([names.index(name) if not label else -1 for name, label in zip(attacks, bona_fide, strict=True)])
-    groups = [np.flatnonzero(made_by == number) for number in range(len(names))]
-
-    def draw(count: int, generator: np.random.Generator) -> IntArray:
-        half = count // 2
-        which = generator.integers(len(groups), size=count - half)
-        spoofs = [int(generator.choice(groups[number])) for number in which]
-        return np.concatenate([generator.choice(real, half), np.array(spoofs)]).astype(np.int64)
-
-    return draw
 
 
 def one_cycle_rate(step: int, steps: int, highest: float) -> float:
