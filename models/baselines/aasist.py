@@ -7,17 +7,16 @@ the layout of their networks are the same (`aasist_keys.load_published`).
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometry.benchmark.errors import AudioError, DataError, SettingError
+from audiometry.benchmark.errors import AudioError, SettingError
 from audiometry.benchmark.registry import model
 from audiometry.benchmark.types import Output, Request
 from audiometry.models.adapters.common import check_at_least, fingerprint, needs_packages, shown_name, speech
@@ -69,6 +68,8 @@ class AasistSettings:
 
     def __post_init__(self) -> None:
         """Raise SettingError for a number out of its range, or too few samples for a single time to be left."""
+        for name in ("band", "channels"):  # they are lists where they come from a file
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         whole = ("filter_taps", "filter_stride", "time_pool", "graph_width", "stack_width")
         for name in whole:
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
@@ -143,29 +144,17 @@ def fit_length(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 def restore(detector: SavedDetector) -> Aasist:
-    """The network of a trained detector, ready to answer: ``facts["network"]`` holds its settings as JSON.
+    """The network of a trained detector, ready to answer.
 
-    Raises DataError for settings that are missing or malformed, or arrays of other names or shapes.
+    Raises DataError for settings that are missing or not of this version, or arrays of other names or shapes.
     """
     from audiometry.models.baselines.aasist_keys import fill
     from audiometry.models.baselines.aasist_network import Aasist
+    from audiometry.models.baselines.neural_fit import network_settings
 
-    again = f"train it again with `audiometry train {detector.kind}`"
-    try:
-        held: dict[str, Any] = json.loads(detector.facts["network"])
-        for name in ("band", "channels"):
-            held[name] = tuple(held[name])
-        settings = AasistSettings(**held)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"the trained {detector.kind!r} has no settings that can be read: {error}; {again}") from error
-    network = Aasist(settings)
+    network = Aasist(network_settings(detector, AasistSettings))
     fill(network, detector.arrays, f"the trained {detector.kind!r}")
     return network
-
-
-def network_fact(settings: AasistSettings) -> str:
-    """`settings` as ``facts["network"]`` holds them."""
-    return json.dumps(asdict(settings), sort_keys=True)
 
 
 def check(name: Published, *, path: str = "", level: Level = "E4", device: str = "cpu", threads: int = 0) -> None:

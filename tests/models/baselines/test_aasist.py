@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import doctest
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from hypothesis import strategies as st
 from audiometry.benchmark.errors import AudioError, DataError, SettingError
 from audiometry.benchmark.registry import MODELS, parse_spec
 from audiometry.benchmark.types import Model, Output, Request, Waveform
-from audiometry.models.baselines import aasist as module
-from audiometry.models.baselines.aasist import AasistSettings, aasist_settings, fit_length, network_fact, restore
+from audiometry.models.baselines import aasist as aasist_module
+from audiometry.models.baselines import aasist_keys, aasist_network, graph_attention, raw_augmentation
+from audiometry.models.baselines.aasist import AasistSettings, aasist_settings, fit_length, restore
 from audiometry.models.baselines.aasist_keys import published_name
 from audiometry.models.baselines.aasist_network import Aasist, sinc_filters
 from audiometry.models.baselines.saved import SavedDetector, save
@@ -44,7 +47,7 @@ def made(settings: AasistSettings = TINY, seed: int = 0) -> Aasist:
 
 def trained(network: Aasist, kind: str = "aasist", **facts: str) -> SavedDetector:
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
-    return SavedDetector(kind, arrays, {**FACTS, "network": network_fact(network.settings), **facts})
+    return SavedDetector(kind, arrays, {**FACTS, "network": json.dumps(asdict(network.settings)), **facts})
 
 
 def noise(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -263,17 +266,24 @@ def test_settings_and_files_are_checked_before_anything_is_made(tmp_path: Path) 
 def test_a_detector_without_its_settings_or_arrays_is_told() -> None:
     good = trained(made())
     for facts in ({}, {"network": "{"}, {"network": "[]"}, {"network": json.dumps({"layers": 3})}):
-        with pytest.raises(DataError, match="settings that can be read"):
+        with pytest.raises(DataError, match="no settings of its network"):
             restore(SavedDetector("aasist", good.arrays, facts))
     arrays = {name: value for name, value in good.arrays.items() if name != "classifier.bias"}
     with pytest.raises(DataError, match=r"1 missing: 'classifier\.bias'"):
         restore(SavedDetector("aasist", arrays, good.facts))
 
 
+@pytest.mark.parametrize("held", [aasist_module, aasist_keys, aasist_network, graph_attention, raw_augmentation])
+def test_examples_run_and_what_is_offered_is_there(held: ModuleType) -> None:
+    result = doctest.testmod(held)
+    assert (result.failed, result.attempted > 0) == (0, True)
+    assert all(hasattr(held, name) for name in held.__all__)
+
+
 def test_listing_the_detectors_loads_no_torch() -> None:
     import subprocess
     import sys
 
-    code = f"import sys, {module.__name__}; print('torch' in sys.modules)"
+    code = f"import sys, {aasist_module.__name__}; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
