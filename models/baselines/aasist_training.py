@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import IntArray
 from audiometry.models.baselines.aasist import NAMED, aasist_settings, fit_length
-from audiometry.models.baselines.sampling import partners
+from audiometry.models.baselines.sampling import partners, spread
 from audiometry.models.baselines.saved import SavedDetector
 from audiometry.tasks.corpora.spoof.equalisation import Level
 
@@ -111,7 +111,12 @@ def _fit(
         drawn = np.stack([_window(train.waveforms[number], shape.samples, generator) for number in chosen])
         return change(drawn, train.bona_fide[chosen], how, generator)
 
-    problem = Problem(inputs, train.bona_fide, train.attacks, batches, development.bona_fide, development.attacks)
+    watched = spread(development.bona_fide, development.attacks, schedule.watched)
+    problem = Problem(
+        inputs, train.bona_fide, train.attacks,
+        [heard[watched[at : at + SCORED_TOGETHER]] for at in range(0, len(watched), SCORED_TOGETHER)],
+        development.bona_fide[watched], [development.attacks[number] for number in watched],
+    )  # fmt: skip
     trained = run(
         network, binary_cross_entropy, problem, seed=seed, settings=schedule, report=report, checkpoint=checkpoint,
         resume=resume,

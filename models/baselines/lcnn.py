@@ -86,7 +86,7 @@ def fit(
         torch.manual_seed(seed)
         network = LightCnn(shape)
     report(f"{KIND}: {check_size(KIND, network)} parameters; making {len(train) + len(development)} spectrograms")
-    problem = _problem(train, development, shape, how, objective.frames)
+    problem = _problem(train, development, shape, how, objective.frames, schedule.watched)
     loss = binary_cross_entropy if objective.loss == "cross-entropy" else one_class_softmax()
     trained = run(
         network, loss, problem, seed=seed, settings=schedule, report=report, checkpoint=checkpoint, resume=resume
@@ -97,20 +97,27 @@ def fit(
     return finished(KIND, trained, shape, scores, development, facts, report)
 
 
-def _problem(train: TrialData, development: TrialData, shape: LcnnSettings, how: Augmentation, frames: int) -> Problem:
+def _problem(
+    train: TrialData, development: TrialData, shape: LcnnSettings, how: Augmentation, frames: int, watched: int
+) -> Problem:
     """Spectrograms once for all; windows of them, changed at random, at every step."""
     from audiometry.models.baselines.feature_augmentation import augment, crop
+    from audiometry.models.baselines.sampling import spread
     from audiometry.models.baselines.training import Problem
 
     heard = [_spectrogram(samples, shape) for samples in train.waveforms]
-    windows = [crop(_spectrogram(samples, shape), 2 * frames, None) for samples in development.waveforms]
+    looked_at = spread(development.bona_fide, development.attacks, watched)
+    seen = [_spectrogram(development.waveforms[number], shape) for number in looked_at]
+    longest = min(2 * frames, max(one.shape[1] for one in seen))
+    windows = [crop(one, longest, None) for one in seen]
 
     def inputs(chosen: IntArray, generator: np.random.Generator) -> NDArray[np.float32]:
         drawn = np.stack([crop(heard[number], frames, generator) for number in chosen])
         return augment(drawn, train.bona_fide[chosen], how, generator)
 
     batches = [np.stack(windows[at : at + SCORED_TOGETHER]) for at in range(0, len(windows), SCORED_TOGETHER)]
-    return Problem(inputs, train.bona_fide, train.attacks, batches, development.bona_fide, development.attacks)
+    real, attacks = development.bona_fide[looked_at], [development.attacks[number] for number in looked_at]
+    return Problem(inputs, train.bona_fide, train.attacks, batches, real, attacks)
 
 
 def _spectrogram(samples: NDArray[np.float32], shape: LcnnSettings) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.types import IntArray
 
-__all__ = ["balanced_sampler", "partners"]
+__all__ = ["balanced_sampler", "partners", "spread"]
 
 
 def balanced_sampler(
@@ -55,3 +55,22 @@ def partners(bona_fide: NDArray[np.bool_], generator: np.random.Generator) -> In
         members = np.flatnonzero(bona_fide == label)
         chosen[members] = generator.permutation(members)
     return chosen
+
+
+def spread(bona_fide: NDArray[np.bool_], attacks: Sequence[str], most: int) -> IntArray:
+    """Numbers of at most about `most` trials in rising order: half of them bona fide, the others alike many an attack.
+
+    What a class or an attack has too few of is not made up for. The same trials every time, whatever the seed.
+
+    >>> spread(np.array([True, True, True, False, False, False]), ["", "", "", "A", "A", "B"], 4).tolist()[-1]
+    5
+    """
+    if len(bona_fide) <= most:
+        return np.arange(len(bona_fide))
+    generator = np.random.default_rng(0)
+    names = sorted({name for name, real in zip(attacks, bona_fide, strict=True) if not real})
+    groups = [np.flatnonzero(bona_fide)]
+    groups += [np.flatnonzero(~bona_fide & (np.array(attacks) == name)) for name in names]
+    shares = [most // 2, *(max(most // 2 // len(names), 1) for _ in names)]
+    chosen = [generator.permutation(group)[:share] for group, share in zip(groups, shares, strict=True)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -57,6 +57,7 @@ class TrainingSettings:
     """How long and how fast. `minutes` is a limit and not a plan: the rate comes down over `steps`.
 
     `rate` is the highest learning rate, `average` the decay of the moving average a step, `threads` 0 every core.
+    `watched` is how many development trials the choice of weights looks at, at most.
     `device` is ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
     """
 
@@ -66,6 +67,7 @@ class TrainingSettings:
     weight_decay: float = 1e-2
     average: float = 0.995
     evaluate_every: int = 100
+    watched: int = 1200
     minutes: float = 25.0
     checkpoint_seconds: float = 60.0
     threads: int = 0
@@ -78,7 +80,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Raise SettingError for a number out of its range."""
-        whole = ("steps", "batch", "evaluate_every")
+        whole = ("steps", "batch", "evaluate_every", "watched")
         low = [name for name in whole if getattr(self, name) < 1]
         low += [name for name in ("rate", "minutes") if not getattr(self, name) > 0]
         if low:

@@ -14,7 +14,7 @@ from torch import nn
 from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.registry import MODELS, Spec, parse_spec
 from audiometry.benchmark.types import Request, Waveform
-from audiometry.models.baselines import lcnn, saved
+from audiometry.models.baselines import lcnn, saved, training
 from audiometry.models.baselines.cepstra import lfcc
 from audiometry.models.baselines.lcnn_network import LcnnSettings, LightCnn, MaxFeatureMap
 from audiometry.models.baselines.neural_fit import network_settings, put_weights, split_settings
@@ -76,6 +76,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(detector: Sav
 def test_settings_as_texts_are_those_as_numbers(detector: SavedDetector) -> None:
     found = trained(**{name: str(value) for name, value in SMALL.items()})
     assert all(np.array_equal(found.arrays[name], value) for name, value in detector.arrays.items())
+
+
+def test_the_choice_of_weights_looks_at_a_part_and_the_calibration_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    whole = training.scores_of
+
+    def counted(network: nn.Module, batches: Any) -> Any:
+        looked_at.append(sum(map(len, batches)))
+        return whole(network, batches)
+
+    monkeypatch.setattr(training, "scores_of", counted)
+    trained(watched=20, steps=2, evaluate_every=1)
+    assert looked_at == [20, 20, 48]
 
 
 def test_the_band_follows_the_level(detector: SavedDetector) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from audiometry.benchmark.errors import DataError, SettingError, UserError
 from audiometry.models.baselines import sampling, training
 from audiometry.models.baselines.losses import binary_cross_entropy, one_class_softmax
-from audiometry.models.baselines.sampling import balanced_sampler, partners
+from audiometry.models.baselines.sampling import balanced_sampler, partners, spread
 from audiometry.models.baselines.training import Problem, Trained, TrainingSettings, one_cycle_rate, scores_of, train
 
 QUICK = TrainingSettings(steps=24, batch=16, rate=0.02, evaluate_every=8, threads=1, device="cpu")
@@ -226,6 +226,17 @@ def test_partners_are_of_the_same_class_and_each_is_taken_once() -> None:
     assert sorted(chosen.tolist()) == list(range(50))
     assert np.array_equal(bona_fide[chosen], bona_fide)
     assert not np.array_equal(chosen, np.arange(50))
+
+
+def test_a_part_of_the_trials_has_half_bona_fide_and_alike_many_of_each_attack() -> None:
+    bona_fide = np.arange(1000) < 600
+    attacks = [""] * 600 + ["A"] * 300 + ["B"] * 90 + ["C"] * 10
+    chosen = spread(bona_fide, attacks, 200)
+    assert np.all(np.diff(chosen) > 0)
+    names = np.array(attacks)[chosen]
+    assert [int((names == name).sum()) for name in ("", "A", "B", "C")] == [100, 33, 33, 10]
+    assert np.array_equal(spread(bona_fide, attacks, 1000), np.arange(1000))
+    assert np.array_equal(chosen, spread(bona_fide, attacks, 200))
 
 
 def test_the_rate_rises_once_and_falls_once() -> None:
