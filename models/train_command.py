@@ -21,7 +21,7 @@ __all__ = ["TRAINABLE", "register", "train"]
 
 HELP = """Train a spoof detector and write it to a file.
 
-Trainable: aasist, aasist-l, lfcc-gmm, lfcc-lcnn, spoof-fusion, spoof-shortcut, whisper-encoder-head. Weights are
+Trainable: aasist, aasist-l, lfcc-gmm, lfcc-lcnn, spoof-fusion, shortcut, whisper-encoder-head. Weights are
 chosen, and scores calibrated, on development trials, whose table of equal error rates is shown at the end.
 
 \b
@@ -42,7 +42,7 @@ TRAINABLE: Mapping[str, tuple[str, str]] = {
     "lfcc-gmm": (f"{PACKAGE}.gaussian_mixture", "fit"),
     "lfcc-lcnn": (f"{PACKAGE}.lcnn", "fit"),
     "spoof-fusion": (f"{PACKAGE}.fusion", "fit"),
-    "spoof-shortcut": (f"{PACKAGE}.shortcut", "fit"),
+    "shortcut": (f"{PACKAGE}.shortcut", "fit"),
     "whisper-encoder-head": (f"{PACKAGE}.encoder_head", "fit"),
 }
 """Detectors by name: the module and the function that trains them."""

@@ -1,4 +1,4 @@
-"""`spoof-shortcut`: the control of spoof detection, that is right only where the corpus has a leak.
+"""`shortcut`: the control of spoof detection, that is right only where the corpus has a leak.
 
 Boosted trees over features that know nothing of the voice (`shortcut_features`). On a corpus free of shortcuts its
 equal error rate is 50 %; what it gets below that, any detector may owe to the same leak.
@@ -32,8 +32,8 @@ from audiometry.tasks.corpora.spoof.equalisation import Level
 
 __all__ = ["fit", "restore", "spoof_shortcut"]
 
-KIND = "spoof-shortcut"
-VERSION = "spoof-shortcut 1"
+KIND = "shortcut"
+VERSION = "shortcut 1"
 DEEPEST = 8
 
 

@@ -64,7 +64,7 @@ def test_one_seed_gives_one_control(trained: SavedDetector) -> None:
 def test_it_is_registered_as_a_control_and_scores_from_a_file(trained: SavedDetector, tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save(path, trained)
-    spec = parse_spec(f"spoof-shortcut:level=E0,path={path}")
+    spec = parse_spec(f"shortcut:level=E0,path={path}")
     entry = MODELS.check(spec)
     assert entry.control
     assert entry.given is None
@@ -78,8 +78,8 @@ def test_it_is_registered_as_a_control_and_scores_from_a_file(trained: SavedDete
 
 
 def test_missing_weights_name_the_command() -> None:
-    with pytest.raises(UserError, match="audiometry train spoof-shortcut --level E2"):
-        MODELS.check(parse_spec("spoof-shortcut:level=E2"))
+    with pytest.raises(UserError, match="audiometry train shortcut --level E2"):
+        MODELS.check(parse_spec("shortcut:level=E2"))
 
 
 def test_a_file_that_does_not_fit_is_told(trained: SavedDetector) -> None:
@@ -101,7 +101,7 @@ def test_a_file_that_does_not_fit_is_told(trained: SavedDetector) -> None:
 @pytest.mark.parametrize("change", [{"trees": 0}, {"depth": 0}, {"depth": 9}, {"rate": 0.0}, {"rate": 1.5}])
 def test_settings_out_of_range_are_told(change: dict[str, float]) -> None:
     data = made_trials(2, leak=True)
-    with pytest.raises(SettingError, match="training 'spoof-shortcut'"):
+    with pytest.raises(SettingError, match="training 'shortcut'"):
         fit(data, data, seed=0, report=print, **change)
 
 
@@ -119,7 +119,7 @@ def test_what_training_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_scoring_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=without("safetensors", monkeypatch)):
-        MODELS.check(parse_spec("spoof-shortcut"))
+        MODELS.check(parse_spec("shortcut"))
 
 
 def test_a_class_without_trials_is_told() -> None:
