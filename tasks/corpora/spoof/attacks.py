@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -149,16 +149,12 @@ def _neural_voice() -> Callable[[str, int], Waveform]:
     return hibari_speaker("spoof-embedded")
 
 
-def _flite(voice: str) -> Make:
-    def made(_: FloatArray, text: str, _language: str, generator: np.random.Generator) -> FloatArray:
-        stretch = generator.uniform(0.9, 1.1)
-        model = MODELS.create(parse_spec(f"flite:voice={voice},stretch={stretch:.3f}"))
-        (output,) = model.generate([Request("synthesize", text=text, language="en")])
-        if output.audio is None:
-            raise DataError(f"flite did not say {text!r}: {output.error or output.status}")
-        return _begun(output.audio)
-
-    return made
+def _flite(_: FloatArray, text: str, _language: str, generator: np.random.Generator, *, voice: str) -> FloatArray:
+    model = MODELS.create(parse_spec(f"flite:voice={voice},stretch={generator.uniform(0.9, 1.1):.3f}"))
+    (output,) = model.generate([Request("synthesize", text=text, language="en")])
+    if output.audio is None:
+        raise DataError(f"flite did not say {text!r}: {output.error or output.status}")
+    return _begun(output.audio)
 
 
 def _begun(waveform: Waveform) -> FloatArray:
@@ -176,8 +172,8 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("mel-inversion", "copy", "development", _mel_inversion),
     Attack("sinusoidal", "copy", "development", _sinusoidal),
     Attack("hibari", "neural", "unseen", _hibari, ("en",)),
-    Attack("flite-slt", "statistical", "unseen", _flite("slt"), ("en",)),
-    Attack("flite-kal16", "concatenative", "unseen", _flite("kal16"), ("en",)),
+    Attack("flite-slt", "statistical", "unseen", partial(_flite, voice="slt"), ("en",)),
+    Attack("flite-kal16", "concatenative", "unseen", partial(_flite, voice="kal16"), ("en",)),
     Attack("world", "copy", "unseen", _world),
     Attack("world-conversion", "conversion", "unseen", _conversion),
     Attack("hibari-splice", "splice", "unseen", _neural_splice, ("en",)),

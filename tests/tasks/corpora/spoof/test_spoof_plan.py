@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -89,6 +90,11 @@ def test_words_of_the_evaluation_are_not_trained_on() -> None:
     english, french, italian = (Recording(voices[name], "a", Path("a"), "Wi-Fi.") for name in ("en", "fr", "it"))
     kept = without_shared_texts([english, french, italian, Recording(voices["ru"], "b", Path("b"), "other")])
     assert [one.speaker.language for one in kept] == ["en", "ru"]
+
+
+def test_every_trial_travels_to_another_process(planned: list[PlannedTrial]) -> None:
+    assert pickle.loads(pickle.dumps(planned[:1] + planned[-1:])) == planned[:1] + planned[-1:]  # noqa: S301  # ours
+    assert len(pickle.dumps(planned)) > 0
 
 
 def test_every_language_has_a_part_and_ids_are_unique(planned: list[PlannedTrial]) -> None:
