@@ -123,7 +123,8 @@ def _build(folder: Path, source: str | None, report: Report) -> Built:
         work = [(trial, str(folder), number) for number, trial in enumerate(planned)]
         clips: list[Clip] = []
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
             for done, clip in enumerate(pool.map(_made, work, chunksize=CHUNK), 1):
                 if clip is not None:
                     clips.append(clip)
@@ -133,6 +134,13 @@ def _build(folder: Path, source: str | None, report: Report) -> Built:
     return Built(
         clips, {"attack came out too short": len(planned) - len(clips)}, origin={"protocol": PROTOCOL, **_versions()}
     )
+
+
+def _one_thread() -> None:
+    """There are as many processes as cores: threads of their own would only wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
 
 
 def _made(work: tuple[PlannedTrial, str, int]) -> Clip | None:
