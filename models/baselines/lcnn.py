@@ -1,4 +1,4 @@
-"""`lfcc-lcnn`: a light convolutional network on log filter-bank or LFCC spectrograms.
+"""`lfcc-lcnn`: a light convolutional network on LFCC or log filter-bank spectrograms.
 
 It hears clips of any length; it is trained on windows of them, that are changed at random as they are drawn.
 """
@@ -161,7 +161,7 @@ def identify(*, level: Level = "E4", path: str = "", threads: int = 0) -> str:  
 
 @model(KIND, abilities={"detect"}, check=check, fingerprint=identify, deterministic=True, needs="torch")
 def lfcc_lcnn(*, level: Level = "E4", path: str = "", threads: int = 0) -> OneByOne:
-    """Spoof detector trained here: a light convolutional network on log filter-bank spectrograms."""
+    """Spoof detector trained here: a light convolutional network on cepstra over time."""
     import torch
 
     torch.set_num_threads(thread_count(threads))

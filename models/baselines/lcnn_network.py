@@ -27,7 +27,7 @@ class LcnnSettings:
     `head` ``linear`` scores without bounds (for cross-entropy), ``cosine`` from -1 to 1 (for the one-class softmax).
     """
 
-    features: Literal["log-filter-bank", "lfcc"] = "log-filter-bank"
+    features: Literal["lfcc", "log-filter-bank"] = "lfcc"
     bands: int = 80
     window: float = 0.025
     low: float = 300.0

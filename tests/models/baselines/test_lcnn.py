@@ -55,7 +55,9 @@ def file(detector: SavedDetector, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-@pytest.mark.parametrize("more", [{}, {"features": "lfcc"}, {"loss": "one-class-softmax"}, {"pooling": "statistics"}])
+@pytest.mark.parametrize(
+    "more", [{}, {"features": "log-filter-bank"}, {"loss": "one-class-softmax"}, {"pooling": "statistics"}]
+)
 def test_a_made_difference_is_learnt_in_seconds(more: dict[str, str]) -> None:
     lines: list[str] = []
     found = trained(lines=lines, **more)
