@@ -96,7 +96,13 @@ def fit(
     from audiometry.models.baselines.training import train as run
 
     shape, how, schedule = split_settings(
-        KIND, settings, (HeadSettings(), StatisticsAugmentation(), TrainingSettings(batch=128, rate=1e-3, steps=400, evaluate_every=20))
+        KIND,
+        settings,
+        (
+            HeadSettings(),
+            StatisticsAugmentation(),
+            TrainingSettings(batch=128, rate=1e-3, steps=400, evaluate_every=20),
+        ),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
