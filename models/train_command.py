@@ -21,8 +21,8 @@ __all__ = ["TRAINABLE", "register", "train"]
 
 HELP = """Train a spoof detector and write it to a file.
 
-Trainable: aasist, aasist-l, lfcc-gmm, lfcc-lcnn, spoof-fusion, shortcut, whisper-encoder-head. Weights are
-chosen, and scores calibrated, on development trials, whose table of equal error rates is shown at the end.
+Trainable: aasist, aasist-l, envelope-trees, lfcc-gmm, lfcc-lcnn, shortcut, spoof-fusion, whisper-encoder-head.
+Weights are chosen, and scores calibrated, on development trials, whose table of equal error rates is shown at the end.
 
 \b
 Examples:
@@ -39,6 +39,7 @@ PACKAGE = "audiometry.models.baselines"
 TRAINABLE: Mapping[str, tuple[str, str]] = {
     "aasist": (f"{PACKAGE}.aasist_training", "fit_aasist"),
     "aasist-l": (f"{PACKAGE}.aasist_training", "fit_aasist_l"),
+    "envelope-trees": (f"{PACKAGE}.envelope_trees", "fit"),
     "lfcc-gmm": (f"{PACKAGE}.gaussian_mixture", "fit"),
     "lfcc-lcnn": (f"{PACKAGE}.lcnn", "fit"),
     "spoof-fusion": (f"{PACKAGE}.fusion", "fit"),

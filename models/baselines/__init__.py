@@ -3,6 +3,7 @@
 from audiometry.models.baselines import (
     aasist,
     encoder_head,
+    envelope_trees,
     fusion,
     gaussian_mixture,
     lcnn,
@@ -12,6 +13,7 @@ from audiometry.models.baselines import (
 __all__ = [
     "aasist",
     "encoder_head",
+    "envelope_trees",
     "fusion",
     "gaussian_mixture",
     "lcnn",

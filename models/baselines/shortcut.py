@@ -8,33 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.registry import model
 from audiometry.models.adapters.one_by_one import OneByOne
-from audiometry.models.baselines.boosted_trees import fit_trees, sum_of_trees
 from audiometry.models.baselines.saved import SavedDetector
 from audiometry.models.baselines.shortcut_features import FEATURES, shortcut_features
+from audiometry.models.baselines.tree_detector import TreeDetector
 from audiometry.models.baselines.trial_data import TrialData
-from audiometry.models.baselines.waveform_scores import (
-    Score,
-    arrays_of,
-    balanced_weights,
-    calibrated,
-    check_trainable,
-    checker,
-    detector,
-    identifier,
-)
+from audiometry.models.baselines.waveform_scores import checker, detector, identifier
 from audiometry.tasks.corpora.spoof.equalisation import Level
 
 __all__ = ["fit", "restore", "spoof_shortcut"]
 
 KIND = "shortcut"
 VERSION = "shortcut 1"
-DEEPEST = 8
+TREES = TreeDetector(KIND, shortcut_features, len(FEATURES), "; ".join(FEATURES))
+restore = TREES.restore
 
 
 def fit(
@@ -48,43 +36,8 @@ def fit(
     depth: int = 3,
     rate: float = 0.1,
 ) -> SavedDetector:
-    """Boost trees on `train`, where each attack weighs the same, and calibrate on `development`.
-
-    Raises DataError for a part without trials of both classes, SettingError for a number out of range.
-    """
-    if trees < 1 or not 1 <= depth <= DEEPEST or not 0 < rate <= 1:
-        raise SettingError(
-            f"training {KIND!r}: trees {trees}, depth {depth}, rate {rate:g}; give at least 1 tree, a depth of 1 to "
-            f"{DEEPEST}, and a rate over 0 and at most 1"
-        )
-    check_trainable(KIND, train=train, development=development)
-    features = np.stack([shortcut_features(samples) for samples in train.waveforms])
-    report(f"{KIND}: {trees} trees over {len(FEATURES)} features of {len(train)} trials")
-    arrays = fit_trees(
-        features, train.bona_fide, balanced_weights(train), trees=trees, depth=depth, rate=rate, seed=seed
-    )
-    facts = {"level": level, "seed": str(seed), "features": "; ".join(FEATURES)}
-    return calibrated(SavedDetector(KIND, arrays, facts), restore, development, report)
-
-
-def restore(found: SavedDetector) -> Score:
-    """The raw score of a trained control: log-odds of bona fide, up to a constant.
-
-    Raises DataError if an array is missing or does not fit the others, or other features are meant.
-    """
-    if found.facts.get("features") != "; ".join(FEATURES):
-        raise DataError(f"the trained {KIND!r} was made for other features; train it again")
-    arrays = arrays_of(found, {"feature": 2, "threshold": 2, "leaf": 2})
-    feature, threshold, leaf = arrays["feature"], arrays["threshold"], arrays["leaf"]
-    inner = 2 ** (feature.shape[1].bit_length()) - 1
-    shaped = feature.shape == threshold.shape == (len(leaf), inner) and leaf.shape[1] == inner + 1
-    if not shaped or feature.min() < 0 or feature.max() >= len(FEATURES):
-        raise DataError(f"the trained {KIND!r} has trees whose parts do not fit; train it again")
-
-    def score(samples: NDArray[np.float32]) -> float:
-        return float(sum_of_trees(shortcut_features(samples)[None], feature, threshold, leaf)[0])
-
-    return score
+    """Train the control; see `TreeDetector.fit`."""
+    return TREES.fit(train, development, seed=seed, report=report, level=level, trees=trees, depth=depth, rate=rate)
 
 
 @model(

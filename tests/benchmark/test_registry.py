@@ -133,6 +133,7 @@ def test_settings_are_converted_by_annotation() -> None:
     [
         ({}, "model 'm' needs the setting 'path', as in m:path=…"),
         ({"path": "x", "baem": "1"}, r"takes no setting 'baem'; did you mean 'beam'\? it takes: path, beam"),
+        ({"path": "x", "other:path": "y"}, r"takes no setting 'other:path'; give each name .* option of its own"),
         ({"path": "x", "beam": "1.5"}, "'1.5' is not a whole number"),
         ({"path": "x", "rate": "fast"}, "'fast' is not a number"),
         ({"path": "x", "fast": "2"}, "'2' is not true or false"),
