@@ -29,7 +29,7 @@ from audiometry.tasks.corpora.prepared import Built, Clip, PreparedCorpus, Repor
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
 from audiometry.tasks.corpora.spoof.attacks import ATTACKS, PROTOCOL, make
 from audiometry.tasks.corpora.spoof.equalisation import LEVELS, RATE, SHORTEST, Level, active_span, long_term_spectrum
-from audiometry.tasks.corpora.spoof.plan import NAME, PlannedTrial, TrialSet, plan_trials
+from audiometry.tasks.corpora.spoof.plan import BONA_FIDE_NAME, NAME, PlannedTrial, TrialSet, plan_trials
 from audiometry.tasks.corpora.spoof.sources import beginning, recordings, speakers
 
 __all__ = ["Split", "SpoofEmbedded", "open_embedded"]
@@ -60,7 +60,8 @@ class SpoofEmbedded(PreparedCorpus):
         if split not in SETS or level not in LEVELS:
             raise ValueError(f"there is no split {split!r} at level {level!r}; splits: {', '.join(SETS)}")
         wanted = SETS[split]
-        return [self._trial(clip, level) for clip in self._clips() if clip.id.split("/")[1] in wanted]
+        chosen = [clip for clip in self._clips() if clip.id.split("/")[1] in wanted]
+        return [self._trial(clip, level) for clip in (_equal(chosen) if split.endswith("-attack") else chosen)]
 
     @cached_property
     def target(self) -> FloatArray:
@@ -91,6 +92,19 @@ class SpoofEmbedded(PreparedCorpus):
 
     def _mend(self) -> str:
         return "run: audiometry data build spoof"
+
+
+def _equal(clips: Sequence[Clip]) -> list[Clip]:
+    """As many trials of every attack as of the one with the fewest, drawn by their names; all bona fide ones."""
+    by_attack: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_attack.setdefault(clip.id.split("/")[2], []).append(clip)
+    genuine = by_attack.pop(BONA_FIDE_NAME, [])
+    fewest = min(map(len, by_attack.values()), default=0)
+    kept = {clip.id for clip in genuine}
+    for mine in by_attack.values():
+        kept |= {clip.id for clip in sorted(mine, key=lambda clip: derive_seed(0, PROTOCOL, clip.id))[:fewest]}
+    return [clip for clip in clips if clip.id in kept]
 
 
 def open_embedded() -> SpoofEmbedded:

@@ -15,7 +15,7 @@ from audiometry.benchmark.seeds import derive_seed
 from audiometry.tasks.corpora.spoof.attacks import PROTOCOL, Attack, attacks_of
 from audiometry.tasks.corpora.spoof.sources import Part, Recording
 
-__all__ = ["NAME", "PlannedTrial", "TrialSet", "plan_trials", "without_shared_texts"]
+__all__ = ["BONA_FIDE_NAME", "NAME", "PlannedTrial", "TrialSet", "plan_trials", "without_shared_texts"]
 
 NAME = "spoof-embedded"
 
@@ -26,9 +26,9 @@ TRAIN_EACH, DEVELOPMENT_EACH, SEEN_EACH = 4, 2, 2
 """How often each recording is attacked."""
 
 UNSEEN_EACH = 280
-"""Trials of each attack of the protocol `unseen-attack`."""
+"""Trials of each attack of the protocol `unseen-attack` that are made, where there are texts for as many."""
 
-BONA_FIDE = "bona-fide"
+BONA_FIDE_NAME = "bona-fide"
 BONA_FIDE_SETS: Mapping[Part, TrialSet] = {
     "train": "train", "development": "development", "evaluation": "bona-fide",
 }  # fmt: skip
@@ -45,7 +45,7 @@ class PlannedTrial:
     @property
     def id(self) -> str:
         """Corpus, set, attack, speaker with language, and prompt."""
-        return f"{NAME}/{self.set}/{self.attack.name if self.attack else BONA_FIDE}/{self.recording.id}"
+        return f"{NAME}/{self.set}/{self.attack.name if self.attack else BONA_FIDE_NAME}/{self.recording.id}"
 
     @property
     def seed(self) -> int:

@@ -155,6 +155,7 @@ def test_hopeless_waits_are_not_begun(
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0.0, 0.0),
         (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000.0, 3600.0),
     ],
+    ids=["seconds", "part of a second", "nothing", "words", "nan", "negative", "an hour ago", "in an hour"],
 )
 def test_retry_after_is_seconds_or_a_date(told: str, least: float, most: float) -> None:
     assert least <= openai_client._retry_after(told) <= most

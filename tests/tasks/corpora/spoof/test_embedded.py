@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,16 @@ def test_trials_say_what_they_are(corpus: SpoofEmbedded) -> None:
     seen = {trial.attack for trial in corpus.trials("seen-attack")} - {""}
     assert seen <= {trial.attack for trial in corpus.trials("train")}
     assert not seen & {trial.attack for trial in corpus.trials("development")}
+
+
+def test_every_attack_of_a_protocol_has_as_many_trials(corpus: SpoofEmbedded) -> None:
+    for split in ("seen-attack", "unseen-attack"):
+        trials = corpus.trials(split)  # type: ignore[arg-type]
+        counts = Counter(trial.attack for trial in trials if trial.attack)
+        assert len(set(counts.values())) == 1
+        assert sum(not trial.attack for trial in trials) == 3
+    made = Counter(clip.id.split("/")[2] for clip in corpus._clips() if clip.id.split("/")[1] == "unseen")
+    assert min(made.values()) < max(made.values())  # there was something to make equal
 
 
 def test_it_is_whole_and_repeats(corpus: SpoofEmbedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
