@@ -98,7 +98,7 @@ def test_how_many_parameters_there_are(name: Any, count: int) -> None:
 
 
 @given(
-    samples=st.integers(600, 3_000),
+    samples=st.integers(800, 3_000),
     taps=st.integers(1, 40),
     stride=st.integers(1, 4),
     pool=st.integers(1, 7),

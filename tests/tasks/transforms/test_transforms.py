@@ -391,7 +391,7 @@ def test_pitch(semitones: float) -> None:
 EVERY = (
     "noise/kind=white/snr=5", "noise/kind=pink/snr=5", "noise/kind=hum/snr=5", "reverberation/rt60=0.4/distance=1",
     "codec/name=opus/bitrate=12", "band-limit/low=300", "clipping/share=0.1", "packet-loss/rate=0.2", "gain/db=-3",
-    "speed/factor=1.1", "tempo/factor=1.1", "pitch/semitones=2",
+    "speed/factor=1.1", "tempo/factor=1.1", "pitch/semitones=2", "spoof-equalisation/level=E3",
 )  # fmt: skip
 
 
@@ -403,6 +403,6 @@ def test_same_seed_same_bytes(text: str, tmp_path: Path) -> None:
     assert first.samples.tobytes() == again.samples.tobytes()
     assert first.samples.dtype == np.float32
     assert np.abs(first.samples).max() <= 1
-    drawn = text.startswith(("noise", "reverberation", "packet-loss"))
+    drawn = text.startswith(("noise", "reverberation", "packet-loss", "spoof-equalisation"))
     assert (first.samples.tobytes() != other.samples.tobytes()) == drawn
     assert len(EVERY) - 2 + 1 == len(CHANGES)  # three kinds of noise, and babble on its own above
