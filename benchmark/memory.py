@@ -1,4 +1,4 @@
-"""How a process of a run treats its memory: what it frees it keeps, and it looks for cycles seldom."""
+"""How the processes of a run treat their memory: workers keep what they free, the driver looks for cycles seldom."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["SELDOM", "collected_seldom", "keep_freed_memory"]
+__all__ = ["collected_seldom", "keep_freed_memory"]
 
 SELDOM = (50_000, 20, 50)
 """Thresholds of Python's cycle collector. A run makes millions of small records without cycles: looking at them as
-often as Python does by default takes a tenth of the harness's own time."""
+often as Python does by default takes a tenth of the driver's time. Not for workers: cycles of a model's may hold
+gigabytes."""
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4

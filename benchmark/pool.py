@@ -61,7 +61,9 @@ LOST = (
 """What Ray says when a worker, its node or its answer is gone: not all of it is a RayActorError."""
 
 LOADS = 3
-"""How often in a row workers may die while the model loads before the model is given up."""
+LOADS_AGAIN = 10
+"""How often in a row workers may die while the model loads before the model is given up: more often where it has loaded
+before in this run, for then something else is likely to have killed them."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +342,8 @@ class Pool:
         self._bad_loads += 1
         log.warning(MODEL_NOT_LOADED, extra={"model": self._label, "reason": facts.error})
         loaded = any(other.facts for other in self._workers)
-        if not loaded and (not deadly or self._bad_loads >= LOADS):
+        patience = LOADS_AGAIN if self._use.workers else LOADS
+        if not loaded and (not deadly or self._bad_loads >= patience):
             self.facts = self.facts or facts
             self._give_up(f"the model did not load: {facts.error}")
 

@@ -120,8 +120,9 @@ def _distributions() -> list[Distribution]:
     """Every installed package that brings plug-ins, ours among them, by name."""
     found: dict[str, Distribution] = {}
     for point in entry_points(group=GROUP):
-        if point.dist is not None:
-            found.setdefault(point.dist.name, point.dist)
+        known = found.get(point.dist.name) if point.dist is not None else None
+        if point.dist is not None and (known is None or known.read_text("RECORD") is None):
+            found[point.dist.name] = point.dist  # without a RECORD it is what a build left in a source folder
     return [found[name] for name in sorted(found)]
 
 

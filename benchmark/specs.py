@@ -81,7 +81,7 @@ def convert_settings(factory: Callable[..., Any], settings: Iterable[tuple[str, 
             near = difflib.get_close_matches(name, parameters, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             if ":" in name:  # NAME:key=value,NAME:key=value: the comma belongs to the first one's settings
-                hint = "give each name that has settings an option of its own (-m … -m …); "
+                hint = "give each name that has settings an option of its own; "
             takes = ", ".join(parameters) or "none"
             raise SettingError(f"{owner} takes no setting {name!r}; {hint}it takes: {takes}")
     for name, parameter in parameters.items():

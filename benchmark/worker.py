@@ -5,7 +5,6 @@ No Ray here: the same object runs inside an actor or in a test.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import math
 import os
@@ -21,7 +20,7 @@ from audiometry.benchmark import audio
 from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
 from audiometry.benchmark.energy import CpuTime, cpu_time
 from audiometry.benchmark.errors import AudioError
-from audiometry.benchmark.memory import SELDOM, keep_freed_memory
+from audiometry.benchmark.memory import keep_freed_memory
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import MAX_REASON, Row, bare_row, describe, make_row
@@ -97,7 +96,6 @@ class Evaluator:
         """Build the model. An error is returned and not raised, so that it reaches the user in one line."""
         start = time.perf_counter()
         keep_freed_memory()
-        gc.set_threshold(*SELDOM)
         try:
             for path in self._plugins:
                 load_plugin_file(path)

@@ -98,6 +98,12 @@ class TestMistakes:
         said = complaint(capsys, "data", "prepare", "asterisk-en", "--source", "nowhere")
         assert "--source nowhere is not a folder" in said
 
+    def test_what_is_to_be_built(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "asterisk-en, asterisk-en-telephone, asterisk-es" in complaint(capsys, "data", "build", "asterisk")
+        assert "none begins so; see: audiometry ls corpora" in complaint(capsys, "data", "build", "spof")
+        said = complaint(capsys, "data", "build", "spoof", "--source", "nowhere")
+        assert "--source nowhere is not a folder" in said  # so the beginning of the name was enough
+
 
 @pytest.mark.usefixtures("home", "ray_here")
 class TestRuns:

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometry.benchmark.columns import PACKED, Columns, Subject, reduce_columns
+from audiometry.benchmark.journal import Line
+from audiometry.benchmark.rows import Row
 from audiometry.benchmark.types import Metric, Request, Result, Sample, Score, Task
 
 
@@ -50,6 +52,25 @@ def test_slices_are_sorted_after_the_whole() -> None:
     assert {name: list(rows) for name, rows in columns.selections().items()} == {
         "all": [0, 1, 2], "a=9": [1], "b=1": [1], "b=2": [0],
     }  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(0, 9), st.sampled_from(["a", ""])), max_size=30), st.data())
+def test_many_at_once_are_as_one_by_one(rows: list[tuple[str, float, str]], data: st.DataObject) -> None:
+    lines = [
+        Line.of(0, sample(place, cluster, **{name: "1"}), Row(0, place, f"s{place}", "ok", {}, {name: value}))
+        for place, (name, value, cluster) in enumerate(rows)
+    ]
+    alone, together = Columns(), Columns()
+    for place, line in enumerate(lines):
+        alone.append(place, sample(place, line.cluster, **line.slices), line.verdict, line.counts)
+    while lines:
+        size = data.draw(st.integers(1, len(lines)))
+        together.extend(lines[:size])
+        lines = lines[size:]
+    one, other = alone.table(), together.table()
+    assert {name: list(one.counts[name]) for name in one.counts} == {n: list(other.counts[n]) for n in other.counts}
+    np.testing.assert_array_equal(one.cluster, other.cluster)
+    assert {k: list(v) for k, v in alone.selections().items()} == {k: list(v) for k, v in together.selections().items()}
 
 
 def test_a_count_that_comes_late_is_zero_before() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -173,19 +171,3 @@ def test_only_a_concurrent_model_is_asked_two_batches_at_once(
     assert 0.0 <= spent < 30.0
     if not concurrent:
         assert spent >= patience  # one waited in vain; the barrier then turned the other away at once
-
-
-def test_freed_memory_is_not_faulted_in_again() -> None:
-    code = (
-        "import resource, sys\nimport numpy as np\nfrom audiometry.benchmark.memory import keep_freed_memory\n"
-        "if sys.argv[1] == 'keep':\n    keep_freed_memory()\n"
-        "for _ in range(2):\n    np.ones(64 * 2**20, np.uint8)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\nnp.ones(64 * 2**20, np.uint8)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
-    )
-    faults = [
-        int(subprocess.run([sys.executable, "-c", code, how], check=True, capture_output=True, text=True).stdout)
-        for how in ("plain", "keep")
-    ]
-    assert faults[1] < 100
-    assert faults[0] > 10 * max(faults[1], 1)

@@ -53,6 +53,16 @@ def test_an_editable_install_is_built_and_its_source_left_alone(tmp_path: Path) 
     assert "audiometry/__init__.py" not in files
 
 
+def test_what_a_build_leaves_in_a_source_folder_is_no_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "audiometry.egg-info"
+    left.mkdir()
+    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: audiometry\nVersion: 0\n")
+    (left / "entry_points.txt").write_text("[audiometry.plugins]\nleft = audiometry.left\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (ours,) = [found for found in shipping._distributions() if found.name == "audiometry"]
+    assert ours.version != "0"
+
+
 def test_installed_plugin_packages_go_along(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipping, "_source", lambda _: None)  # ours is not built here: that takes long
     monkeypatch.syspath_prepend(str(installed))
@@ -145,3 +155,4 @@ def test_a_node_that_has_left_is_passed_over(ray_here: None, monkeypatch: pytest
     alive = iter([{here: "here", "e" * 56: "gone"}, {here: "here"}])
     monkeypatch.setattr(shipping, "_alive", lambda: next(alive))
     shipping.check_nodes([])
+    assert next(alive, None) is None  # it looked again who is left

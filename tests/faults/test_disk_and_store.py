@@ -103,6 +103,7 @@ def test_a_journal_with_a_damaged_end(stopped: Path, calm: bytes, damage: str) -
         "garbage and a line's end": b"\xff\x00\n[1, 2\n", "half a character": '[0, 0, 9, "é'.encode()[:-1],
     }  # fmt: skip
     journal.write_bytes(whole[:-7] if damage == "cut" else whole + tail[damage])
+    assert journal.read_bytes() != whole
     resume(stopped, quiet=True)
     check(stopped, calm)
 

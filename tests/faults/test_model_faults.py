@@ -70,8 +70,11 @@ def run(faults: dict[str, tuple[str, str]], folder: Path, *, model: str = "break
     return evaluate(replace(settings, **more), output=folder, quiet=True)
 
 
-def check(done: Evaluation, faults: dict[str, tuple[str, str]]) -> None:
-    """Every sample was answered and counted once; only what breaks is marked, with its reason, and scores wrong."""
+def checked(done: Evaluation, faults: dict[str, tuple[str, str]]) -> int:
+    """Assert that every sample was answered once, and that only what breaks is marked, with its reason, and wrong.
+
+    Returns how many samples failed.
+    """
     outputs = pd.read_parquet(done.folder / "outputs.parquet").set_index("sample_id")
     scores = pd.read_parquet(done.folder / "scores.parquet").set_index("sample_id")
     asked = {f"{place}{way}" for way in faults for place in ("before ", "", "after ")}
@@ -91,19 +94,21 @@ def check(done: Evaluation, faults: dict[str, tuple[str, str]]) -> None:
         "complete", len(asked), failed, sum(status == "empty" for status, _ in faults.values()),
     )  # fmt: skip
     assert overall.value == pytest.approx(len(broken) / len(asked), abs=1e-12)
+    return overall.failed
 
 
 @pytest.mark.parametrize("batch_size", [1, 32])
 def test_what_a_model_raises_or_returns_costs_one_sample(tmp_path: Path, batch_size: int) -> None:
     faults = TOLD | dict.fromkeys((*HARMLESS, MISSPELT), ("ok", ""))
-    check(run(faults, tmp_path / "run", batch_size=batch_size), faults)
+    done = run(faults, tmp_path / "run", batch_size=batch_size)
+    assert checked(done, faults) == sum(status in ("error", "timeout") for status, _ in TOLD.values())
 
 
 def test_what_takes_the_worker_along_costs_one_sample(tmp_path: Path) -> None:
     done = run(DEADLY, tmp_path / "run", model="breaking:seconds=0.1", batch_size=3, sample_timeout=2.0)
-    check(done, DEADLY)
+    assert checked(done, DEADLY) == len(DEADLY)
 
 
 def test_values_of_a_wrong_type_cost_one_sample(tmp_path: Path) -> None:
     faults = WRONG_TYPES | dict.fromkeys(HARMLESS, ("ok", ""))
-    check(run(faults, tmp_path / "run"), faults)
+    assert checked(run(faults, tmp_path / "run"), faults) == len(WRONG_TYPES)

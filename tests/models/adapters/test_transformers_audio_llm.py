@@ -181,7 +181,7 @@ class TestEveryKind:
             raise AssertionError("a socket was opened")
 
         monkeypatch.setattr(socket, "socket", refuse)
-        texts(create(folders[kind]).generate([question()]))
+        assert len(texts(create(folders[kind]).generate([question()]))) == 1
 
     def test_a_clip_that_would_be_cut_off_is_an_error(self, folders: dict[str, Path], kind: str) -> None:
         limit = 2 if kind == QWEN else 6

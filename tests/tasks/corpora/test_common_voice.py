@@ -61,7 +61,7 @@ def test_early_releases(folder):
 def test_a_half_copied_one(folder, refuses):
     (folder / "en" / "clips" / "common_voice_en_2.mp3").unlink()
     corpus = common_voice(path=str(folder))
-    refuses(corpus, "1 of 3 recordings missing or empty, first common_voice_en_2.mp3", "partial=true")
+    assert refuses(corpus, "1 of 3 recordings missing or empty, first common_voice_en_2.mp3", "partial=true")
     part = common_voice(path=str(folder), partial=True)
     assert [row.text for row in part.rows()] == ['He said "no.', "Third one."]
     assert part.notes == ("part of common-voice/en/test: 1 of 3 recordings missing or empty, first "
@@ -70,23 +70,25 @@ def test_a_half_copied_one(folder, refuses):
 
 def test_a_missing_transcript(folder, refuses):
     (folder / "en" / "test.tsv").write_text("\n".join([HEADER, ROWS[0], ROWS[1].replace("Second one.", " ")]))
-    refuses(common_voice(path=str(folder)), "1 of 2 recordings without transcript", "common_voice_en_2.mp3")
+    assert refuses(common_voice(path=str(folder)), "1 of 2 recordings without transcript", "common_voice_en_2.mp3")
 
 
 def test_what_is_not_there(folder, refuses):
-    refuses(common_voice(path=str(folder), split="train"), "not its split 'train' of 'en'; there is: test")
-    refuses(common_voice(path=str(folder), language="de"), "not its split 'test' of 'de'; there is: none")
-    refuses(common_voice(path=str(folder / "en"), language="de"), "holds the language 'en' where 'de' is asked for")
+    assert refuses(common_voice(path=str(folder), split="train"), "not its split 'train' of 'en'; there is: test")
+    assert refuses(common_voice(path=str(folder), language="de"), "not its split 'test' of 'de'; there is: none")
+    assert refuses(
+        common_voice(path=str(folder / "en"), language="de"), "holds the language 'en' where 'de' is asked for"
+    )
     (folder / "en" / "test.tsv").write_text("path\tsentence\n")
-    refuses(common_voice(path=str(folder)), "has no column 'client_id'; it has: path, sentence")
+    assert refuses(common_voice(path=str(folder)), "has no column 'client_id'; it has: path, sentence")
 
 
 def test_another_corpus(tmp_path, write_sound, refuses):
     write_sound(tmp_path / "data/en_us/audio/test/1.wav")
     (tmp_path / "data/en_us/test.tsv").write_text("1\t1.wav\tOne\tone\to n e\t8000\tMALE\n")
-    refuses(common_voice(path=str(tmp_path)), "does not hold Common Voice", "looks like FLEURS")
+    assert refuses(common_voice(path=str(tmp_path)), "does not hold Common Voice", "looks like FLEURS")
 
 
 def test_a_row_that_is_cut_off(folder, refuses):
     (folder / "en" / "test.tsv").write_text("\n".join([HEADER, "ab12\tcommon_voice_en_1.mp3"]))
-    refuses(common_voice(path=str(folder)), "test.tsv, row 1: has 2 fields of 11")
+    assert refuses(common_voice(path=str(folder)), "test.tsv, row 1: has 2 fields of 11")

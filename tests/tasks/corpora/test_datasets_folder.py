@@ -58,6 +58,7 @@ def fails(corpus, *texts):
         assert text in str(caught.value)
     assert not corpus.ready()
     assert corpus.describe()["prepared"] == f"no: {caught.value}"
+    return str(caught.value)
 
 
 def check(corpus):
@@ -88,8 +89,8 @@ def test_a_dict_of_splits(tmp_path, table):
     save(tmp_path / "saved" / "test", [table()])
     (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     check(datasets_folder(path=str(tmp_path / "saved"), language="en"))
-    fails(datasets_folder(path=str(tmp_path / "saved"), split="dev"), "has no split 'dev'; it has: train, test")
-    fails(datasets_folder(path=str(tmp_path / "saved"), split="train"), "has no state.json", "copied in part")
+    assert fails(datasets_folder(path=str(tmp_path / "saved"), split="dev"), "has no split 'dev'; it has: train, test")
+    assert fails(datasets_folder(path=str(tmp_path / "saved"), split="train"), "has no state.json", "copied in part")
 
 
 @pytest.mark.parametrize(
@@ -104,19 +105,21 @@ def test_parquet(tmp_path, table, names):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         parquet.write_table(one, tmp_path / name)
     check(datasets_folder(path=str(tmp_path), language="en"))
-    fails(datasets_folder(path=str(tmp_path), split="dev"), "has no split 'dev'; it has: test")
+    assert fails(datasets_folder(path=str(tmp_path), split="dev"), "has no split 'dev'; it has: test")
 
 
 def test_half_copied_parquet(tmp_path, table):
     parquet.write_table(table(), tmp_path / "test-00001-of-00003.parquet")
     corpus = datasets_folder(path=str(tmp_path))
-    fails(corpus, "2 of 3 files of split 'test' are missing, first test-00000-of-00003")
+    assert fails(corpus, "2 of 3 files of split 'test' are missing, first test-00000-of-00003")
     file = tmp_path / "dev.parquet"
     parquet.write_table(table(), file)
     file.write_bytes(file.read_bytes()[:-100])
-    fails(datasets_folder(path=str(tmp_path), split="dev"), "dev.parquet: is damaged or cut off")
+    assert fails(datasets_folder(path=str(tmp_path), split="dev"), "dev.parquet: is damaged or cut off")
     file.write_bytes(b"")
-    fails(datasets_folder(path=str(tmp_path), split="dev"), "1 of 1 files are missing or empty, first dev.parquet")
+    assert fails(
+        datasets_folder(path=str(tmp_path), split="dev"), "1 of 1 files are missing or empty, first dev.parquet"
+    )
 
 
 def test_half_copied_arrow(tmp_path, table):
@@ -124,25 +127,27 @@ def test_half_copied_arrow(tmp_path, table):
     file = folder / "data-00001-of-00002.arrow"
     data = file.read_bytes()
     file.write_bytes(data[: len(data) // 2])
-    fails(datasets_folder(path=str(folder)), "data-00001-of-00002.arrow: is damaged or cut off")
+    assert fails(datasets_folder(path=str(folder)), "data-00001-of-00002.arrow: is damaged or cut off")
     file.unlink()
-    fails(datasets_folder(path=str(folder)), "1 of 2 files are missing or empty, first data-00001-of-00002.arrow")
+    assert fails(
+        datasets_folder(path=str(folder)), "1 of 2 files are missing or empty, first data-00001-of-00002.arrow"
+    )
 
 
 def test_rows_without_recording_or_transcript(tmp_path, table, tone):
     sounds = [{"bytes": None, "path": None}, None, {"bytes": tone(0.5), "path": "a.wav"}]
     parquet.write_table(table(audio=sounds, sentence=["a", "b", " "]), tmp_path / "test.parquet")
     corpus = datasets_folder(path=str(tmp_path))
-    fails(corpus, "2 of 3 rows without recording, first row 0; 1 of 3 rows without transcript, first row 2")
+    assert fails(corpus, "2 of 3 rows without recording, first row 0; 1 of 3 rows without transcript, first row 2")
     parquet.write_table(table(count=0), tmp_path / "test.parquet")
-    fails(corpus, "split 'test': no rows")
+    assert fails(corpus, "split 'test': no rows")
 
 
 def test_paths_beside_the_folder(tmp_path, table, write_sound):
     write_sound(tmp_path / "clips" / "a.flac", 0.5)
     sounds = [{"bytes": None, "path": "clips/a.flac"}, {"bytes": None, "path": "clips/b.flac"}]
     parquet.write_table(table(count=2, audio=sounds), tmp_path / "test.parquet")
-    fails(datasets_folder(path=str(tmp_path)), "1 of 2 rows without recording, first row 1")
+    assert fails(datasets_folder(path=str(tmp_path)), "1 of 2 rows without recording, first row 1")
     write_sound(tmp_path / "clips" / "b.flac", 0.5)
     parquet.write_table(
         pa.table({"file": ["clips/a.flac", "clips/b.flac"], "words": ["a", "b"]}), tmp_path / "dev.parquet"
@@ -157,29 +162,31 @@ def test_paths_beside_the_folder(tmp_path, table, write_sound):
 
 def test_columns_and_splits_of_other_names(tmp_path, table):
     folder = save(tmp_path / "saved", [table()], split="train")
-    fails(datasets_folder(path=str(folder)), "holds the split 'train', not 'test'; set split=train")
+    assert fails(datasets_folder(path=str(folder)), "holds the split 'train', not 'test'; set split=train")
     corpus = datasets_folder(path=str(folder), split="train", audio="sound")
-    fails(
+    assert fails(
         corpus, "has no column sound; it has: audio, sentence, gender, speaker_id; name the right one with audio=COLUMN"
     )
-    fails(datasets_folder(path=str(folder), split="train", text="words"), "has no column words", "text=COLUMN")
-    fails(datasets_folder(path=str(folder), split="train", speaker="who"), "has no column who", "speaker=COLUMN")
+    assert fails(datasets_folder(path=str(folder), split="train", text="words"), "has no column words", "text=COLUMN")
+    assert fails(datasets_folder(path=str(folder), split="train", speaker="who"), "has no column who", "speaker=COLUMN")
     told = list(datasets_folder(path=str(folder), split="train", text="sentence", speaker="gender").utterances())
     assert [row.speaker.rpartition("-")[2] for row in told] == ["male", "female", "male"]
 
 
 def test_another_folder(tmp_path, table):
-    fails(datasets_folder(path=str(tmp_path / "gone")), "no folder")
+    assert fails(datasets_folder(path=str(tmp_path / "gone")), "no folder")
     (tmp_path / "songs").mkdir()
-    fails(datasets_folder(path=str(tmp_path / "songs")), "holds no Arrow or Parquet files")
+    assert fails(datasets_folder(path=str(tmp_path / "songs")), "holds no Arrow or Parquet files")
     for name in ("en", "de"):
         (tmp_path / "two" / name).mkdir(parents=True)
         parquet.write_table(table(), tmp_path / "two" / name / "test-00000-of-00001.parquet")
-    fails(datasets_folder(path=str(tmp_path / "two")), "split 'test' is in 2 folders: de, en; name one with path=DIR")
+    assert fails(
+        datasets_folder(path=str(tmp_path / "two")), "split 'test' is in 2 folders: de, en; name one with path=DIR"
+    )
     (tmp_path / "songs" / "state.json").write_text("[]")
-    fails(datasets_folder(path=str(tmp_path / "songs")), "is not what save_to_disk writes")
+    assert fails(datasets_folder(path=str(tmp_path / "songs")), "is not what save_to_disk writes")
     (tmp_path / "songs" / "state.json").write_text("{")
-    fails(datasets_folder(path=str(tmp_path / "songs")), "state.json: cannot be read")
+    assert fails(datasets_folder(path=str(tmp_path / "songs")), "state.json: cannot be read")
 
 
 def test_settings():

@@ -36,27 +36,27 @@ def test_a_tiny_copy(tmp_path, fill, place):
 
 def test_the_official_count_of_english(tmp_path, fill, refuses):
     fill(tmp_path / "data")
-    refuses(fleurs(path=str(tmp_path)), "3 utterances found, 647 expected")
+    assert refuses(fleurs(path=str(tmp_path)), "3 utterances found, 647 expected")
     assert len(load_corpus("fleurs", path=str(tmp_path), partial="true")) == 3
 
 
 def test_a_half_copied_one_and_a_missing_transcript(tmp_path, fill, refuses):
     root = fill(tmp_path / "data", "fr_fr", [*ROWS, "9\t400.wav\t \t \t\t8000\tMALE"])
     corpus = fleurs(path=str(tmp_path), language="fr_fr")
-    refuses(corpus, "1 of 4 recordings without transcript or label, first 400.wav")
+    assert refuses(corpus, "1 of 4 recordings without transcript or label, first 400.wav")
     (root / "fr_fr/audio/test/200.wav").unlink()
-    refuses(corpus, "1 of 4 recordings missing or empty, first 200.wav; 1 of 4 recordings without transcript")
+    assert refuses(corpus, "1 of 4 recordings missing or empty, first 200.wav; 1 of 4 recordings without transcript")
 
 
 def test_what_is_not_there(tmp_path, fill, refuses):
     fill(tmp_path / "data")
-    refuses(fleurs(path=str(tmp_path), split="train"), "not its split 'train' of 'en_us'; there is: test")
+    assert refuses(fleurs(path=str(tmp_path), split="train"), "not its split 'train' of 'en_us'; there is: test")
     other = tmp_path / "other"
     (other / "test-clean/1/2").mkdir(parents=True)
     (other / "test-clean/1/2/1-2.trans.txt").write_text("1-2-0000 A\n")
-    refuses(fleurs(path=str(other)), "does not hold FLEURS", "looks like LibriSpeech")
+    assert refuses(fleurs(path=str(other)), "does not hold FLEURS", "looks like LibriSpeech")
     (tmp_path / "data/en_us/test.tsv").write_text("1\t2\n")
-    refuses(fleurs(path=str(tmp_path)), "row 1: has 2 fields of 7")
+    assert refuses(fleurs(path=str(tmp_path)), "row 1: has 2 fields of 7")
 
 
 def test_it_is_fetched_from_the_hub_and_unpacked(tmp_path, fill, monkeypatch):

@@ -80,22 +80,22 @@ def test_the_official_list_is_read_in_pieces(official, monkeypatch):
 
 def test_what_is_not_whole(official, refuses):
     corpus = gigaspeech(path=str(official))
-    refuses(corpus, "3 utterances found, 25,619 expected")
+    assert refuses(corpus, "3 utterances found, 25,619 expected")
     (official / "audio/podcast/P0/POD1.opus").unlink()
-    refuses(corpus, "2 of 3 recordings missing or empty, first POD1_S0000001")
+    assert refuses(corpus, "2 of 3 recordings missing or empty, first POD1_S0000001")
 
 
 def test_a_hub_copy_that_is_not_whole(hub, refuses):
     (hub / "data/audio/test_files/test_chunks_0000/POD1_S0000001.wav").unlink()
     table = hub / "data/metadata/test_metadata/test_chunks_0000_metadata.csv"
     table.write_text(table.read_text() + "POD1_S0000009,N/A,1.0,2.0,,1\n")
-    refuses(
+    assert refuses(
         gigaspeech(path=str(hub)),
         "1 of 4 recordings missing or empty, first POD1_S0000001",
         "1 of 4 recordings without transcript or label, first POD1_S0000009",
     )
     table.write_text(table.read_text() + "POD1_S0000010,N/A,soon,2.0,HELLO,1\n")
-    refuses(gigaspeech(path=str(hub)), "'soon' is not a time in seconds")
+    assert refuses(gigaspeech(path=str(hub)), "'soon' is not a time in seconds")
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_a_hub_copy_that_is_not_whole(hub, refuses):
 )
 def test_a_damaged_list(official, refuses, text, message):
     (official / "GigaSpeech.json").write_text(text)
-    refuses(gigaspeech(path=str(official), partial=True), message)
+    assert refuses(gigaspeech(path=str(official), partial=True), message)
 
 
 def test_a_list_that_is_no_text(official, refuses):
     (official / "GigaSpeech.json").write_bytes(b"\xff\xff")
-    refuses(gigaspeech(path=str(official)), "GigaSpeech.json: cannot be read")
+    assert refuses(gigaspeech(path=str(official)), "GigaSpeech.json: cannot be read")
 
 
 def test_a_training_set_is_the_smaller_one_and_more(hub, refuses, write_sound):
@@ -127,7 +127,7 @@ def test_a_training_set_is_the_smaller_one_and_more(hub, refuses, write_sound):
     more = hub / "data/metadata/s_metadata_additional/s_chunks_0000_metadata.csv"
     more.parent.mkdir()
     more.write_text(table.replace("POD1", "POD2"))
-    refuses(corpus, "1 of 2 parts of 's' are missing, first data/metadata/xs_metadata")
+    assert refuses(corpus, "1 of 2 parts of 's' are missing, first data/metadata/xs_metadata")
     first = hub / "data/metadata/xs_metadata/xs_chunks_0000_metadata.csv"
     first.parent.mkdir()
     first.write_text(table)
@@ -138,6 +138,6 @@ def test_a_training_set_is_the_smaller_one_and_more(hub, refuses, write_sound):
 
 
 def test_what_is_not_there(hub, tmp_path, refuses):
-    refuses(gigaspeech(path=str(hub), split="dev"), "not its split 'dev'; there is: test")
+    assert refuses(gigaspeech(path=str(hub), split="dev"), "not its split 'dev'; there is: test")
     (tmp_path / "empty").mkdir()
-    refuses(gigaspeech(path=str(tmp_path / "empty")), "does not hold GigaSpeech: it is empty")
+    assert refuses(gigaspeech(path=str(tmp_path / "empty")), "does not hold GigaSpeech: it is empty")

@@ -126,7 +126,7 @@ def test_a_whole_copy_is_prepared_already(folder):
 
 def test_more_than_official_is_wrong_too(folder, refuses):
     (folder / "test.list").write_text("a b c")
-    refuses(made_up(path=str(folder)), "4 rows found, 3 expected")
+    assert refuses(made_up(path=str(folder)), "4 rows found, 3 expected")
     part = made_up(path=str(folder), partial=True)
     assert part.notes == ("made up", "part of made-up/test: 4 rows found, 3 expected")
     (folder / "train.list").write_text("x")
@@ -137,7 +137,7 @@ def test_more_than_official_is_wrong_too(folder, refuses):
 
 def test_nothing_usable(folder, refuses):
     (folder / "train.list").write_text("")
-    refuses(made_up(path=str(folder), split="train", partial=True), "none of 1 rows can be used")
+    assert refuses(made_up(path=str(folder), split="train", partial=True), "none of 1 rows can be used")
 
 
 def test_what_was_found_whole_is_remembered(folder):
@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch, refuses):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.iterdir", fail)
-    refuses(made_up(path=str(tmp_path)), "does not hold Made Up: it cannot be read: Permission denied")
+    assert refuses(made_up(path=str(tmp_path)), "does not hold Made Up: it cannot be read: Permission denied")
 
 
 def test_lengths(tmp_path, write_sound):

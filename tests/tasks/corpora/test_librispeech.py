@@ -69,7 +69,7 @@ def test_missing_recordings(folder, refuses):
     (folder / "test-clean/61/70968/61-70968-0001.flac").unlink()
     (folder / "test-clean/121/121726/121-121726-0000.flac").write_bytes(b"")
     corpus = librispeech(path=str(folder))
-    refuses(corpus, "2 of 3 recordings missing or empty, first 121-121726-0000")
+    assert refuses(corpus, "2 of 3 recordings missing or empty, first 121-121726-0000")
     part = replace(corpus, partial=True)
     assert [row.text for row in part.utterances()] == [TEXTS["61-70968"][0]]
     assert "2 of 3 recordings missing or empty" in part.notes[0]
@@ -77,17 +77,21 @@ def test_missing_recordings(folder, refuses):
 
 def test_missing_transcripts(folder, refuses):
     (folder / "test-clean/121/121726/121-121726.trans.txt").unlink()
-    refuses(librispeech(path=str(folder)), "1 of 3 recordings without transcript or label, first 121-121726-0000")
+    assert refuses(
+        librispeech(path=str(folder)), "1 of 3 recordings without transcript or label, first 121-121726-0000"
+    )
     (folder / "test-clean/61/70968/61-70968.trans.txt").write_text("61-70968-0000\n")
-    refuses(librispeech(path=str(folder)), "'61-70968-0000' has no text")
+    assert refuses(librispeech(path=str(folder)), "'61-70968-0000' has no text")
 
 
 def test_another_split_and_another_corpus(folder, tmp_path, refuses):
-    refuses(librispeech(path=str(folder), split="dev-other"), "not its split 'dev-other'; there is: test-clean")
+    assert refuses(librispeech(path=str(folder), split="dev-other"), "not its split 'dev-other'; there is: test-clean")
     other = tmp_path / "other"
     (other / "songs").mkdir(parents=True)
-    refuses(librispeech(path=str(other)), "does not hold LibriSpeech: it holds 1 entries (songs)")
-    refuses(librispeech(path=str(other / "gone")), "no folder", "audiometry data prepare librispeech:split=test-clean")
+    assert refuses(librispeech(path=str(other)), "does not hold LibriSpeech: it holds 1 entries (songs)")
+    assert refuses(
+        librispeech(path=str(other / "gone")), "no folder", "audiometry data prepare librispeech:split=test-clean"
+    )
     with pytest.raises(SettingError, match=r"no split 'test-claen'; did you mean 'test-clean'\?"):
         librispeech(path=str(folder), split="test-claen")
 

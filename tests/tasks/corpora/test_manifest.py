@@ -50,6 +50,7 @@ def fails(path, message):
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not manifest(path=str(path)).ready()
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet", "CSV"])
@@ -105,11 +106,11 @@ def test_a_recording_that_cannot_be_probed_is_left_to_the_worker(folder):
 def test_unknown_formats_and_files_are_named(folder):
     with pytest.raises(DataError, match=r"manifest ~nobody-here/list.csv: .*; give path=FILE in full"):
         manifest(path="~nobody-here/list.csv")
-    fails(folder / "list.xlsx", r"'.xlsx' is no manifest format; use one of .jsonl, .csv, .tsv, .parquet")
-    fails(folder / "list", "'no ending' is no manifest format")
-    fails(folder / "list.csv", r"does not exist; give path=FILE")
+    assert fails(folder / "list.xlsx", r"'.xlsx' is no manifest format; use one of .jsonl, .csv, .tsv, .parquet")
+    assert fails(folder / "list", "'no ending' is no manifest format")
+    assert fails(folder / "list.csv", r"does not exist; give path=FILE")
     (folder / "dir.csv").mkdir()
-    fails(folder / "dir.csv", "does not exist")
+    assert fails(folder / "dir.csv", "does not exist")
 
 
 @pytest.mark.parametrize(
@@ -148,12 +149,12 @@ def test_unknown_formats_and_files_are_named(folder):
 )
 def test_each_mistake_is_named_in_one_line(folder, suffix, content, message):
     (folder / f"list.{suffix}").write_bytes(content)
-    fails(folder / f"list.{suffix}", message)
+    assert fails(folder / f"list.{suffix}", message)
 
 
 def test_a_parquet_without_a_column_is_named(folder):
     parquet.write_table(pa.table({"audio": ["a.wav"]}), folder / "list.parquet")
-    fails(folder / "list.parquet", "has no column 'text'; it has: audio")
+    assert fails(folder / "list.parquet", "has no column 'text'; it has: audio")
 
 
 def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch):
@@ -163,7 +164,7 @@ def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(path), "open", refuse)
-    fails(path, "cannot be read: .*Permission denied")
+    assert fails(path, "cannot be read: .*Permission denied")
 
 
 def test_the_corpus_describes_itself(folder):

@@ -37,11 +37,11 @@ def test_a_tiny_copy(tmp_path, write_sound, suffix):
 def test_what_is_not_whole(tmp_path, write_sound, refuses):
     place = fill(tmp_path, write_sound, ".opus")
     corpus = multilingual_librispeech(path=str(tmp_path))
-    refuses(corpus, "3 utterances found, 3,394 expected")
+    assert refuses(corpus, "3 utterances found, 3,394 expected")
     (place / "test/audio/10/20/10_20_000001.opus").unlink()
     (place / "test/transcripts.txt").write_text("10_20_000001\tder erste\n10_20_000002\tder zweite\n30_40_000001\t\n")
     (place / "metainfo.txt").unlink()
-    refuses(
+    assert refuses(
         corpus,
         "1 of 3 recordings missing or empty, first 10_20_000001",
         "1 of 3 recordings without transcript or label, first 30_40_000001",
@@ -52,12 +52,12 @@ def test_what_is_not_whole(tmp_path, write_sound, refuses):
 
 def test_what_is_not_there(tmp_path, write_sound, refuses):
     fill(tmp_path, write_sound, ".opus")
-    refuses(multilingual_librispeech(path=str(tmp_path), language="polish"), "not its split 'test' of 'polish'")
-    refuses(
+    assert refuses(multilingual_librispeech(path=str(tmp_path), language="polish"), "not its split 'test' of 'polish'")
+    assert refuses(
         multilingual_librispeech(path=str(tmp_path), split="dev"), "not its split 'dev' of 'german'; there is: test"
     )
     (tmp_path / "songs").mkdir()
-    refuses(
+    assert refuses(
         multilingual_librispeech(path=str(tmp_path / "songs")), "does not hold Multilingual LibriSpeech: it is empty"
     )
     with pytest.raises(SettingError, match="no language 'klingon'; it has: dutch, english"):

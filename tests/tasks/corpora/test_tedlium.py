@@ -44,23 +44,27 @@ def test_lists_and_recordings_in_one_folder(folder):
 
 def test_what_is_not_whole(folder, refuses, write_sound):
     corpus = tedlium(path=str(folder))
-    refuses(corpus, "2 utterances found, 1,155 expected")
+    assert refuses(corpus, "2 utterances found, 1,155 expected")
     place = folder / "TEDLIUM_release-3/legacy/test"
     write_sound(place / "sph" / "BillGates_2010.sph")
-    refuses(corpus, "1 of 3 recordings without transcript or label, first BillGates_2010")
+    assert refuses(corpus, "1 of 3 recordings without transcript or label, first BillGates_2010")
     (place / "sph" / "AimeeMullins_2009P.sph").unlink()
-    refuses(corpus, "2 of 3 recordings missing or empty, first AimeeMullins_2009P")
+    assert refuses(corpus, "2 of 3 recordings missing or empty, first AimeeMullins_2009P")
 
 
 @pytest.mark.parametrize("line", ["Talk 1 Ann x 2.0 words", "Talk 1 Ann 2.0 2.0 words", "Talk 1 Ann"])
 def test_a_list_of_another_form(folder, refuses, line):
     (folder / "TEDLIUM_release-3/legacy/test/stm/AimeeMullins_2009P.stm").write_text(f"{line}\n")
-    refuses(tedlium(path=str(folder)), "AimeeMullins_2009P.stm, line 1: is not talk, channel, speaker, start, end")
+    assert refuses(
+        tedlium(path=str(folder)), "AimeeMullins_2009P.stm, line 1: is not talk, channel, speaker, start, end"
+    )
 
 
 def test_what_is_not_there(folder, refuses):
-    refuses(tedlium(path=str(folder), split="dev"), "not its split 'dev'; there is: test")
-    refuses(tedlium(path=str(folder / "TEDLIUM_release-3/legacy/test")), "does not hold TED-LIUM 3: it holds 2 entries")
+    assert refuses(tedlium(path=str(folder), split="dev"), "not its split 'dev'; there is: test")
+    assert refuses(
+        tedlium(path=str(folder / "TEDLIUM_release-3/legacy/test")), "does not hold TED-LIUM 3: it holds 2 entries"
+    )
 
 
 def test_what_is_fetched():

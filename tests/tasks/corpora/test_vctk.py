@@ -66,19 +66,21 @@ def test_the_older_version(tmp_path, write_sound):
 def test_what_is_not_whole(folder, refuses):
     (folder / "wav48_silence_trimmed/p225/p225_001_mic1.flac").unlink()
     corpus = vctk(path=str(folder))
-    refuses(corpus, "1 of 4 recordings missing or empty, first p225_001")
+    assert refuses(corpus, "1 of 4 recordings missing or empty, first p225_001")
     (folder / "txt/s5/s5_001.txt").write_text("")
-    refuses(corpus, "1 of 4 recordings without transcript or label, first s5_001")
+    assert refuses(corpus, "1 of 4 recordings without transcript or label, first s5_001")
     (folder / "txt/s5/s5_001.txt").unlink()
     (folder / "wav48_silence_trimmed/s5/s5_001_mic1.flac").unlink()
-    refuses(corpus, "2 of 4 recordings missing or empty")
+    assert refuses(corpus, "2 of 4 recordings missing or empty")
     assert len(vctk(path=str(folder), partial=True).rows()) == 2
 
 
 def test_another_corpus(tmp_path, refuses, write_sound):
     (tmp_path / "legacy/test/stm").mkdir(parents=True)
     (tmp_path / "legacy/test/stm/talk.stm").write_text("x")
-    refuses(vctk(path=str(tmp_path)), "does not hold VCTK: it holds 1 entries (legacy), which looks like TED-LIUM 3")
+    assert refuses(
+        vctk(path=str(tmp_path)), "does not hold VCTK: it holds 1 entries (legacy), which looks like TED-LIUM 3"
+    )
 
 
 def test_without_the_list_of_speakers(folder):

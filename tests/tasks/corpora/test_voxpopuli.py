@@ -41,21 +41,23 @@ def test_accented_english_is_english(tmp_path, write_sound):
 
 def test_what_is_not_whole(tmp_path, write_sound, refuses):
     place = fill(tmp_path, write_sound, hub=True, language="en")
-    refuses(voxpopuli(path=str(tmp_path)), "2 utterances found, 1,842 expected")
+    assert refuses(voxpopuli(path=str(tmp_path)), "2 utterances found, 1,842 expected")
     (place / "test/test_part_0/20180206-0900-PLENARY-en_1.wav").unlink()
     (place / "asr_test.tsv").write_text("\n".join([HEADER, ROWS[0], ROWS[1].replace("mister president", " ")]))
-    refuses(
+    assert refuses(
         voxpopuli(path=str(tmp_path), partial=True), "1 of 2 recordings missing or empty", "without transcript or label"
     )
 
 
 def test_what_is_not_there(tmp_path, write_sound, refuses):
     fill(tmp_path, write_sound, hub=True)
-    refuses(voxpopuli(path=str(tmp_path), language="sk", split="dev"), "not its split 'dev' of 'sk'; there is: test")
+    assert refuses(
+        voxpopuli(path=str(tmp_path), language="sk", split="dev"), "not its split 'dev' of 'sk'; there is: test"
+    )
     other = tmp_path / "other"
     (other / "mls_german" / "test").mkdir(parents=True)
     (other / "mls_german" / "test" / "transcripts.txt").write_text("1_2_3\tEins\n")
-    refuses(voxpopuli(path=str(other)), "does not hold VoxPopuli", "looks like Multilingual LibriSpeech")
+    assert refuses(voxpopuli(path=str(other)), "does not hold VoxPopuli", "looks like Multilingual LibriSpeech")
 
 
 def test_what_is_fetched():
