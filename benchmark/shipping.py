@@ -20,7 +20,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
-from importlib.metadata import Distribution, entry_points
+from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,9 +120,11 @@ def _distributions() -> list[Distribution]:
     """Every installed package that brings plug-ins, ours among them, by name."""
     found: dict[str, Distribution] = {}
     for point in entry_points(group=GROUP):
-        known = found.get(point.dist.name) if point.dist is not None else None
-        if point.dist is not None and (known is None or known.read_text("RECORD") is None):
-            found[point.dist.name] = point.dist  # without a RECORD it is what a build left in a source folder
+        if point.dist is not None and point.dist.name not in found:
+            # without a RECORD it is what a build left in a source folder that happens to be on the path
+            named = distributions(name=point.dist.name)
+            installed = (other for other in named if other.read_text("RECORD") is not None)
+            found[point.dist.name] = next(installed, point.dist)
     return [found[name] for name in sorted(found)]
 
 
