@@ -16,7 +16,17 @@ from typing import Annotated
 
 import typer
 
-from audiometry.benchmark import cli_again, cli_compare, cli_data, cli_list, cli_run, cli_validate, logs
+from audiometry.benchmark import (
+    cli_again,
+    cli_compare,
+    cli_data,
+    cli_gate,
+    cli_list,
+    cli_run,
+    cli_store,
+    cli_validate,
+    logs,
+)
 from audiometry.benchmark.errors import AudiometryError, PluginError
 
 __all__ = ["build", "main"]
@@ -52,7 +62,7 @@ def build() -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    for module in (cli_run, cli_compare, cli_again, cli_validate, cli_list, cli_data):
+    for module in (cli_run, cli_compare, cli_gate, cli_again, cli_validate, cli_list, cli_data, cli_store):
         module.register(app)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:

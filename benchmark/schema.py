@@ -8,6 +8,9 @@
 
 Two numbers may be ranked together when they belong to the same row of `tasks`.
 
+Beside them: `submissions` with their `submission_events`, `tokens` of people and programs, the `audit_log` of what they
+did, and `baselines`, names for a model in a run that a gate compares with.
+
 A change here needs a new file in `migrations/versions`; a test compares the two.
 """
 
@@ -17,7 +20,20 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-__all__ = ["MEASUREMENTS", "METADATA", "MODELS", "RESULTS", "RUNS", "TASKS", "UtcDateTime"]
+__all__ = [
+    "AUDIT_LOG",
+    "BASELINES",
+    "MEASUREMENTS",
+    "METADATA",
+    "MODELS",
+    "RESULTS",
+    "RUNS",
+    "SUBMISSIONS",
+    "SUBMISSION_EVENTS",
+    "TASKS",
+    "TOKENS",
+    "UtcDateTime",
+]
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -55,7 +71,10 @@ RUNS = sa.Table(
     sa.Column("sample_limit", sa.BigInteger),
     sa.Column("folder", sa.Text, nullable=False),
     sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("origin", sa.String(16), nullable=False, server_default="local"),
 )  # fmt: skip
+"""`origin` is ``local`` (run by whoever owns the store), ``verified`` (a submission, run by a worker) or
+``self-reported`` (imported)."""
 
 MODELS = sa.Table(
     "models", METADATA,
@@ -110,4 +129,68 @@ RESULTS = sa.Table(
     sa.Column("judges", sa.JSON, nullable=False),
     sa.Column("notes", sa.JSON, nullable=False),
     sa.UniqueConstraint("measurement_id", "metric", "slice"),
+)  # fmt: skip
+
+SUBMISSIONS = sa.Table(
+    "submissions", METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("submitter", sa.Text, nullable=False),
+    sa.Column("suite", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), index=True),
+    sa.Column("manifest", sa.JSON, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("created", UtcDateTime, nullable=False),
+    sa.Column("updated", UtcDateTime, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", UtcDateTime),
+    sa.Column("progress", sa.Float(53)),
+    sa.Column("eta_seconds", sa.Float(53)),
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="SET NULL"), unique=True),
+    sa.Index("ix_submissions_state_created", "state", "created"),
+)  # fmt: skip
+"""A checkpoint that somebody submitted: `digest` names its content, `files` is a list of ``{path, size, sha256}``,
+`owner` is the worker that holds it until `lease_until`."""
+
+SUBMISSION_EVENTS = sa.Table(
+    "submission_events", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("submission_id", sa.ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
+)  # fmt: skip
+
+TOKENS = sa.Table(
+    "tokens", METADATA,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("created", UtcDateTime, nullable=False),
+    sa.Column("expires", UtcDateTime),
+    sa.Column("revoked", UtcDateTime),
+    sa.Column("last_used", UtcDateTime),
+)  # fmt: skip
+"""Keys to the HTTP interface: `id` is the public part, `digest` the SHA-256 of the secret one."""
+
+AUDIT_LOG = sa.Table(
+    "audit_log", METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+)  # fmt: skip
+
+BASELINES = sa.Table(
+    "baselines", METADATA,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("created", UtcDateTime, nullable=False),
 )  # fmt: skip

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -27,17 +28,20 @@ from audiometry.benchmark.types import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULT_COLUMNS", "STATUSES", "Store", "check_writable"]
+__all__ = ["ORIGINS", "RESULT_COLUMNS", "STATUSES", "Store", "check_writable"]
 
 STATUSES = ("complete", "partial", "too many failures")
 """What a run can be; only a complete run is a result."""
+
+ORIGINS = ("local", "verified", "self-reported")
+"""Where a run comes from, as `schema.RUNS` says."""
 
 ATTEMPTS = 3
 """How often a run is tried to be put in; each attempt is a whole transaction."""
 
 RESULT_COLUMNS: Mapping[str, sa.ColumnElement[Any]] = {
     "run": RUNS.c.id, "created": RUNS.c.created, "run_status": RUNS.c.status, "limit": RUNS.c.sample_limit,
-    "folder": RUNS.c.folder, "seed": RUNS.c.seed,
+    "folder": RUNS.c.folder, "seed": RUNS.c.seed, "origin": RUNS.c.origin,
     "model": MODELS.c.name, "model_fingerprint": MODELS.c.fingerprint, "control": MODELS.c.control,
     "task": TASKS.c.name, "task_version": TASKS.c.version, "task_settings": TASKS.c.settings,
     "task_samples": TASKS.c.samples, "protocol": TASKS.c.digest,
@@ -91,16 +95,38 @@ class Store:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
             connection.rollback()
 
-    def add_run(self, run: Mapping[str, Any], results: Sequence[Result], folder: str) -> None:
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read from; what the database complains of becomes a StoreError of one line."""
+        with one_line_errors(self._shown), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction that may write, committed at the end; errors as in `reading`."""
+        with one_line_errors(self._shown), writing(self._engine) as connection:
+            yield connection
+
+    def add_run(
+        self,
+        run: Mapping[str, Any],
+        results: Sequence[Result],
+        folder: str,
+        *,
+        origin: str = "local",
+        beside: Callable[[sa.Connection], bool] | None = None,
+    ) -> bool:
         """Put a run in, in one transaction: `run` is its run.json, `folder` where its evidence is.
 
         A run that is there already is replaced, so that adding twice is adding once, and a run that was
-        resumed or scored again shows its newest numbers.
+        resumed or scored again shows its newest numbers. `origin` is one of `ORIGINS`. `beside` is called in the same
+        transaction once the run is in: where it returns False nothing is kept, and False is returned.
 
         Raises StoreError for a document that lacks something, or results of a model or task that it does not name.
         """
         try:
             head, models, tasks = _run_row(run, folder), _model_rows(run), _task_rows(run)
+            head |= {"origin": ORIGINS[ORIGINS.index(origin)]}
             measurements = _measurement_rows(run, results)
             if unknown := {(m, t) for m, t in measurements if m not in models or t not in tasks}:
                 raise ValueError(f"it does not name {sorted(unknown)[0]}, of which there are results")
@@ -114,10 +140,14 @@ class Store:
                 try:
                     with writing(self._engine) as connection:
                         _insert_run(connection, head, models, tasks, measurements)
-                    return
+                        if beside is not None and not beside(connection):
+                            connection.rollback()
+                            return False
+                    return True
                 except exc.IntegrityError:  # another process put the same run in at the same moment
                     if attempt == ATTEMPTS:
                         raise
+        raise AssertionError  # the last attempt has returned or raised
 
     def runs(self, *, protocol: str | None = None) -> pd.DataFrame:
         """Every run, or those of a `protocol`, newest first.
@@ -178,8 +208,8 @@ class Store:
         """Results as a frame of `RESULT_COLUMNS`, one row a number, by task, model and run, in each run's own order.
 
         Numbers of one `protocol` (see `protocols`) may be compared. `latest` keeps one run for each (model, protocol):
-        the newest complete one, or the newest where none is complete. With `run` it means nothing: that run alone is
-        given. Undefined numbers are NaN.
+        the newest complete one, or the newest where none is complete; one that was measured here before a self-reported
+        one. With `run` it means nothing: that run alone is given. Undefined numbers are NaN.
         """
         query = _select(RESULT_COLUMNS).select_from(
             RESULTS.join(MEASUREMENTS).join(RUNS).join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id).join(
@@ -217,7 +247,9 @@ def _select(columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
 
 def _latest_measurements(task: str | None, protocol: str | None) -> sa.Select[tuple[int]]:
     """Ids of the one measurement for each (model's name, protocol) that the board shows."""
-    best_first = (sa.case((RUNS.c.status == "complete", 0), else_=1), RUNS.c.created.desc(), RUNS.c.id.desc())
+    complete = sa.case((RUNS.c.status == "complete", 0), else_=1)
+    ours = sa.case((RUNS.c.origin != "self-reported", 0), else_=1)
+    best_first = (complete, ours, RUNS.c.created.desc(), RUNS.c.id.desc())
     place = sa.func.row_number().over(partition_by=(MODELS.c.name, MEASUREMENTS.c.task_id), order_by=best_first)
     joined = sa.select(MEASUREMENTS.c.id, place.label("place")).join(RUNS).join(MODELS)
     wanted = sa.select(TASKS.c.id)
@@ -234,8 +266,11 @@ def _insert_run(
     tasks: Mapping[str, Mapping[str, Any]],
     measurements: Mapping[tuple[str, str], tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
 ) -> None:
-    connection.execute(sa.delete(RUNS).where(RUNS.c.id == head["id"]))
-    connection.execute(sa.insert(RUNS), head)
+    known = connection.execute(sa.update(RUNS).where(RUNS.c.id == head["id"]).values(**head))
+    if known.rowcount:  # the row stays: baselines and submissions refer to it
+        connection.execute(sa.delete(MEASUREMENTS).where(MEASUREMENTS.c.run_id == head["id"]))
+    else:
+        connection.execute(sa.insert(RUNS), head)
     model_ids = _same_or_new(connection, MODELS, models)
     task_ids = _same_or_new(connection, TASKS, tasks)
     rows: list[dict[str, Any]] = []

@@ -1,0 +1,1 @@
+"""The HTTP interface: submissions, results and comparisons for programs, with tokens and roles."""
