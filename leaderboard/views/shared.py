@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,14 +93,19 @@ def choose(
     return chosen
 
 
-def choose_results(store: Store, *, metric: bool = True) -> Choice | None:
+def choose_results(
+    store: Store, *, metric: bool = True, only: Collection[str] | None = None, empty: str = EMPTY
+) -> Choice | None:
     """Let the reader choose a task, a metric, and where there are several, the protocol and the run.
 
-    None, with a page that says what to type, where the store is empty. Without `metric` the headline is taken.
+    None, with a page that says what to type (`empty`), where the store has nothing to choose. Without `metric` the
+    headline is taken; with `only`, protocols by their digests, other ones are not offered.
     """
     protocols = store.protocols()
+    if only is not None:
+        protocols = protocols[protocols["protocol"].isin(only)]
     if protocols.empty:
-        st.html(EMPTY)
+        st.html(empty)
         return None
     row = st.container(horizontal=True, vertical_alignment="bottom")
     task = choose("Task", sorted(set(protocols["task"])), "task", place=row)
