@@ -11,7 +11,10 @@ from audiometry.benchmark.types import Audio
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EDITS", "LABELS", "SORTS", "counts_of", "read_samples", "slices_of", "sort_samples", "sorts_of", "sound_of"]
+__all__ = [
+    "EDITS", "LABELS", "SORTS", "counts_of", "read_parquet", "read_samples", "slices_of", "sort_samples", "sorts_of",
+    "sound_of",
+]  # fmt: skip
 
 EDITS = ("substitutions", "deletions", "insertions")
 
@@ -47,8 +50,8 @@ def read_samples(folder: str, model: str, task: str) -> pd.DataFrame:
 
     Raises DataError if the folder is gone or holds no such evidence.
     """
-    outputs = _read(f"{folder}/outputs.parquet", model, task)
-    scores = _read(f"{folder}/scores.parquet", model, task)
+    outputs = read_parquet(f"{folder}/outputs.parquet", model, task)
+    scores = read_parquet(f"{folder}/scores.parquet", model, task)
     outputs = outputs.drop(columns=["model", "task", "status"])
     samples = scores.drop(columns=["model", "task"]).merge(outputs, on="sample_id", validate="one_to_one")
     if all(f"count.{edit}" in samples for edit in EDITS):
@@ -101,7 +104,11 @@ def _known(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
 
 
-def _read(path: str, model: str, task: str) -> pd.DataFrame:
+def read_parquet(path: str, model: str, task: str) -> pd.DataFrame:
+    """The rows of one model on one task in a Parquet file of a run folder, at any fsspec path.
+
+    Raises DataError, naming the mend, if there is no such file or it cannot be read.
+    """
     import fsspec
     import pyarrow.parquet as pq
 

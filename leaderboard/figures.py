@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["ranking_figure", "short_name", "slice_figure"]
+__all__ = ["DARK", "LIGHT", "MARKERS", "ground", "ranking_figure", "short_name", "slice_figure"]
 
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07a00", "#56b4e9", "#5a5a5a")
 DARK = ("#56b4e9", "#ff8c42", "#2fc79a", "#e5a3c6", "#e6b800", "#9ecae9", "#b0b0b0")
@@ -37,6 +37,13 @@ def short_name(name: str, longest: int = 34) -> str:
         return name
     head = (longest - 1 + 1) // 2
     return f"{name[:head]}…{name[len(name) - (longest - 1 - head) :]}"
+
+
+def ground(dark: bool) -> dict[str, str]:
+    """Colours of texts (`ink`) and lines behind the numbers (`faint`) on a light or a dark page."""
+    if dark:
+        return {"ink": "#e8eaed", "faint": "rgba(232,234,237,.16)"}
+    return {"ink": "#1f2933", "faint": "rgba(31,41,51,.13)"}
 
 
 def ranking_figure(board: pd.DataFrame, *, title: str, dark: bool = False) -> go.Figure:
@@ -120,7 +127,7 @@ def _points(
 
 def _dress(figure: go.Figure, rows: pd.DataFrame, names: Sequence[str], *, title: str, dark: bool) -> None:
     """Axes, names and margins. Names are put at numbers, because two names may be cut to the same text."""
-    ink, faint = ("#e8eaed", "rgba(232,234,237,.16)") if dark else ("#1f2933", "rgba(31,41,51,.13)")
+    ink, faint = ground(dark).values()
     unit = rows["unit"].iloc[0] if len(rows) else ""
     axis: dict[str, Any] = {"gridcolor": faint, "zerolinecolor": faint, "color": ink, "fixedrange": True}
     figure.update_layout(
