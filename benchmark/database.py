@@ -17,7 +17,7 @@ from audiometry.benchmark.errors import StoreError
 
 __all__ = ["BUSY_SECONDS", "REVISIONS", "connect", "migrate", "one_line_errors", "writing"]
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema that this version knows, oldest first."""
 
 BUSY_SECONDS = 30.0

@@ -72,9 +72,10 @@ RUNS = sa.Table(
     sa.Column("folder", sa.Text, nullable=False),
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("origin", sa.String(16), nullable=False, server_default="local"),
+    sa.Column("evidence", sa.JSON, nullable=False, server_default="{}"),
 )  # fmt: skip
 """`origin` is ``local`` (run by whoever owns the store), ``verified`` (a submission, run by a worker) or
-``self-reported`` (imported)."""
+``self-reported`` (imported). `evidence` holds the SHA-256 of each file of the folder, by name, as it was put in."""
 
 MODELS = sa.Table(
     "models", METADATA,

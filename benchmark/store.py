@@ -20,6 +20,7 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audiometry.benchmark import paths
+from audiometry.benchmark.checksums import checksums
 from audiometry.benchmark.database import BUSY_SECONDS, connect, migrate, one_line_errors, writing
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.schema import MEASUREMENTS, MODELS, RESULTS, RUNS, TASKS
@@ -28,7 +29,7 @@ from audiometry.benchmark.types import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ORIGINS", "RESULT_COLUMNS", "STATUSES", "Store", "check_writable"]
+__all__ = ["ORIGINS", "RESULT_COLUMNS", "STATUSES", "Store", "check_writable", "latest_measurements"]
 
 STATUSES = ("complete", "partial", "too many failures")
 """What a run can be; only a complete run is a result."""
@@ -102,6 +103,14 @@ class Store:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection to read from whose every query sees the store at one moment, whatever is written meanwhile."""
+        with one_line_errors(self._shown), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # on SQLite, any transaction that reads is one
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A connection in a transaction that may write, committed at the end; errors as in `reading`."""
         with one_line_errors(self._shown), writing(self._engine) as connection:
@@ -116,7 +125,7 @@ class Store:
         origin: str = "local",
         beside: Callable[[sa.Connection], bool] | None = None,
     ) -> bool:
-        """Put a run in, in one transaction: `run` is its run.json, `folder` where its evidence is.
+        """Put a run in, in one transaction: `run` is its run.json, `folder` where its evidence is, which is hashed.
 
         A run that is there already is replaced, so that adding twice is adding once, and a run that was
         resumed or scored again shows its newest numbers. `origin` is one of `ORIGINS`. `beside` is called in the same
@@ -126,7 +135,7 @@ class Store:
         """
         try:
             head, models, tasks = _run_row(run, folder), _model_rows(run), _task_rows(run)
-            head |= {"origin": ORIGINS[ORIGINS.index(origin)]}
+            head |= {"origin": ORIGINS[ORIGINS.index(origin)], "evidence": checksums(folder)}
             measurements = _measurement_rows(run, results)
             if unknown := {(m, t) for m, t in measurements if m not in models or t not in tasks}:
                 raise ValueError(f"it does not name {sorted(unknown)[0]}, of which there are results")
@@ -217,7 +226,9 @@ class Store:
             )
         )  # fmt: skip
         if run is None and latest:
-            query = query.where(MEASUREMENTS.c.id.in_(_latest_measurements(task, protocol)))
+            asked = {TASKS.c.name: task, TASKS.c.digest: protocol, MODELS.c.name: model}
+            wanted = [column == value for column, value in asked.items() if value is not None]
+            query = query.where(MEASUREMENTS.c.id.in_(latest_measurements(*wanted)))
         given = {"task": task, "protocol": protocol, "metric": metric, "slice": slice, "model": model, "run": run}
         query = query.where(*(RESULT_COLUMNS[name] == value for name, value in given.items() if value is not None))
         return self._frame(RESULT_COLUMNS, query.order_by(TASKS.c.name, MODELS.c.name, RUNS.c.id, RESULTS.c.id))
@@ -245,17 +256,21 @@ def _select(columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
     return sa.select(*(column.label(name) for name, column in columns.items()))
 
 
-def _latest_measurements(task: str | None, protocol: str | None) -> sa.Select[tuple[int]]:
-    """Ids of the one measurement for each (model's name, protocol) that the board shows."""
+def latest_measurements(*where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    """Ids of the one measurement for each (model's name, protocol) that the board shows (see `Store.results`).
+
+    `where` are conditions on `schema.TASKS` and on the names in `schema.MODELS`.
+    """
     complete = sa.case((RUNS.c.status == "complete", 0), else_=1)
     ours = sa.case((RUNS.c.origin != "self-reported", 0), else_=1)
     best_first = (complete, ours, RUNS.c.created.desc(), RUNS.c.id.desc())
     place = sa.func.row_number().over(partition_by=(MODELS.c.name, MEASUREMENTS.c.task_id), order_by=best_first)
-    joined = sa.select(MEASUREMENTS.c.id, place.label("place")).join(RUNS).join(MODELS)
-    wanted = sa.select(TASKS.c.id)
-    wanted = wanted.where(TASKS.c.name == task) if task is not None else wanted
-    wanted = wanted.where(TASKS.c.digest == protocol) if protocol is not None else wanted
-    places = joined.where(MEASUREMENTS.c.task_id.in_(wanted)).subquery()
+    joined = sa.select(MEASUREMENTS.c.id, place.label("place")).select_from(
+        MEASUREMENTS.join(RUNS).join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id).join(
+            TASKS, TASKS.c.id == MEASUREMENTS.c.task_id
+        )
+    )  # fmt: skip
+    places = joined.where(*where).subquery()
     return sa.select(places.c.id).where(places.c.place == 1)
 
 
