@@ -3,6 +3,7 @@
 from audiometry.models.adapters import (
     asking_controls,
     audiocraft,
+    compressed,
     controls,
     diariser,
     dnsmos_judge,
@@ -32,6 +33,7 @@ from audiometry.models.adapters import (
 __all__ = [
     "asking_controls",
     "audiocraft",
+    "compressed",
     "controls",
     "diariser",
     "dnsmos_judge",
