@@ -22,7 +22,9 @@ from audiometry.benchmark.schema import TOKENS
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.api import audit
 
-__all__ = ["MAY", "ROLES", "Actor", "Token", "TokenError", "create", "lifetime", "listing", "revoke", "verify"]
+__all__ = [
+    "MAY", "ROLES", "Actor", "Deed", "Token", "TokenError", "create", "lifetime", "listing", "revoke", "verify",
+]  # fmt: skip
 
 ROLES = ("viewer", "submitter", "maintainer", "auditor")
 """A viewer reads, a submitter also submits, a maintainer also makes and revokes tokens and sees everybody's
@@ -40,6 +42,7 @@ MAY: Mapping[Deed, tuple[str, ...]] = {
 }
 """What each role may do: deed → roles."""
 
+COMMAND_LINE = "command line"
 PREFIX = "am"
 SECRET_BYTES = 32
 LONGEST_NAME = 200
@@ -94,8 +97,9 @@ class Token:
     last_used: datetime | None
 
 
-def create(store: Store, name: str, role: str, expires: datetime | None = None, *, by: str = "command line") -> str:
-    """Make a token and return it: the only time that its secret is seen. `by` is who makes it, for the audit log.
+def create(store: Store, name: str, role: str, expires: datetime | None = None, *, by: Actor | None = None) -> str:
+    """Make a token and return it: the only time that its secret is seen. `by` is who makes it, for the audit log
+    (default: who has the command line).
 
     Raises SettingError for a name that is empty, too long or of more than one line, a role that is none, and an end
     that is past or has no zone.
@@ -115,7 +119,7 @@ def create(store: Store, name: str, role: str, expires: datetime | None = None, 
     ends = None if expires is None else expires.isoformat()
     with store.writing() as connection:
         connection.execute(sa.insert(TOKENS), row)
-        audit.record(connection, by, "token created", token, {"name": name, "role": role, "expires": ends})
+        _note(connection, by, "token created", token, {"name": name, "role": role, "expires": ends})
     return f"{PREFIX}_{token}_{secret}"
 
 
@@ -146,7 +150,7 @@ def verify(store: Store, text: str) -> Actor:
     return Actor(row.name, row.role, token)
 
 
-def revoke(store: Store, token: str, *, by: str = "command line") -> Token:
+def revoke(store: Store, token: str, *, by: Actor | None = None) -> Token:
     """Take back the token with the id `token`, from now on; one that was revoked already stays as it was.
 
     Raises UnknownNameError if there is none.
@@ -154,7 +158,7 @@ def revoke(store: Store, token: str, *, by: str = "command line") -> Token:
     changed = sa.update(TOKENS).where(TOKENS.c.id == token, TOKENS.c.revoked.is_(None))
     with store.writing() as connection:
         if connection.execute(changed.values(revoked=datetime.now(UTC))).rowcount:
-            audit.record(connection, by, "token revoked", token)
+            _note(connection, by, "token revoked", token, {})
         row = connection.execute(_shown().where(TOKENS.c.id == token)).mappings().one_or_none()
     if row is None:
         raise UnknownNameError(f"there is no token {token!r}; list them with: audiometry token list")
@@ -189,6 +193,13 @@ def lifetime(text: str) -> timedelta | None:
 
 def _shown() -> sa.Select[tuple[object, ...]]:
     return sa.select(*(column for column in TOKENS.c if column.name != "digest"))
+
+
+def _note(connection: sa.Connection, by: Actor | None, action: str, token: str, detail: Mapping[str, object]) -> None:
+    if by is None:
+        audit.record(connection, COMMAND_LINE, action, token, detail)
+    else:
+        audit.record(connection, by.name, action, token, {**detail, "with_token": by.token})
 
 
 def _digest(secret: str) -> str:

@@ -1,16 +1,57 @@
-"""A store of a test's own, and an application over it."""
+"""A store of a test's own, an application over it, and a token of each role."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from audiometry.benchmark.store import Store
+from audiometry.leaderboard.api import tokens
+from audiometry.leaderboard.api.app import create_app
+from audiometry.leaderboard.api.limits import ApiLimits, Rate
+
+PLENTY = Rate(1e9, 10**6)
+"""A rate that no test comes up to."""
 
 
 @pytest.fixture
-def api_store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'api.db'}") as store:
+def api_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'api.db'}"
+
+
+@pytest.fixture
+def api_store(api_url: str) -> Iterator[Store]:
+    with Store.open(api_url) as store:
         yield store
+
+
+@pytest.fixture
+def keys(api_store: Store) -> dict[str, str]:
+    """A token of each role, by role; its holder is called after it."""
+    return {role: tokens.create(api_store, f"the {role}", role) for role in tokens.ROLES}
+
+
+Client = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(api_url: str, keys: dict[str, str], tmp_path: Path) -> Iterator[Client]:
+    """Makes a client with the token of a role (or none), over an application with some limits."""
+    opened: list[TestClient] = []
+
+    def make(role: str | None = "viewer", **limits: Any) -> TestClient:
+        plenty = {"address": PLENTY, "token": PLENTY, "uploads": PLENTY}
+        app = create_app(api_url, str(tmp_path / "artefacts"), limits=ApiLimits(**plenty | limits))
+        headers = {} if role is None else {"Authorization": f"Bearer {keys[role]}"}
+        made = TestClient(app, base_url="http://testserver/api/v1", headers=headers)
+        made.__enter__()
+        opened.append(made)
+        return made
+
+    yield make
+    for one in opened:
+        one.__exit__(None, None, None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.api import audit
 

@@ -96,14 +96,16 @@ def test_a_token_works_until_its_end(api_store: Store) -> None:
 
 def test_revoking_twice_is_revoking_once(api_store: Store) -> None:
     text = tokens.create(api_store, "ci", "viewer")
-    first = tokens.revoke(api_store, identity(text), by="ann")
+    ann, bob = (tokens.Actor(name, "maintainer", name * 5) for name in ("ann", "bob"))
+    first = tokens.revoke(api_store, identity(text), by=ann)
     assert first.revoked is not None
-    assert tokens.revoke(api_store, identity(text), by="bob").revoked == first.revoked
+    assert tokens.revoke(api_store, identity(text), by=bob).revoked == first.revoked
     with pytest.raises(tokens.TokenError, match="revoked"):
         tokens.verify(api_store, text)
-    assert [(one.actor, one.action) for one in audit.entries(api_store)] == [
-        ("ann", "token revoked"), ("command line", "token created"),
-    ]  # fmt: skip
+    assert [(one.actor, one.action, one.detail) for one in audit.entries(api_store)] == [
+        ("ann", "token revoked", {"with_token": "annannannannann"}),
+        ("command line", "token created", {"name": "ci", "role": "viewer", "expires": None}),
+    ]
 
 
 def test_a_token_that_is_not_there_cannot_be_revoked(api_store: Store) -> None:
