@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["DEFAULT_LIMITS", "Limits"]
 
 
 @dataclass(frozen=True)
@@ -22,3 +22,6 @@ class Limits:
     files: int = 1_000
     ratio: float = 100.0
     free_bytes: int = 2**20
+
+
+DEFAULT_LIMITS = Limits()
