@@ -132,7 +132,8 @@ def _build(folder: Path, source: str | None, report: Report) -> Built:
     """Make every trial, on every core."""
     MODELS.check(parse_spec("flite"))  # fetched once, here, and not by every process
     with tempfile.TemporaryDirectory(prefix="packages-", dir=folder.parent) as scratch:
-        planned = plan_trials(recordings(Path(scratch), source, report))
+        found, left_out = recordings(Path(scratch), source, report)
+        planned = plan_trials(found)
         report(f"{NAME}: making {len(planned)} trials")
         work = [(trial, str(folder), number) for number, trial in enumerate(planned)]
         clips: list[Clip] = []
@@ -146,7 +147,9 @@ def _build(folder: Path, source: str | None, report: Report) -> Built:
                     report(f"{NAME}: {done} of {len(planned)}")
     _write_spectrum(folder, clips)
     return Built(
-        clips, {"attack came out too short": len(planned) - len(clips)}, origin={"protocol": PROTOCOL, **_versions()}
+        clips,
+        left_out | {"attack came out too short": len(planned) - len(clips)},
+        origin={"protocol": PROTOCOL, **_versions()},
     )
 
 

@@ -5,6 +5,7 @@ A part is a language or two, and no language is in two parts: so neither a speak
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -91,8 +92,8 @@ def speakers() -> list[Speaker]:
     return [*known, *PACKS]
 
 
-def recordings(scratch: Path, source: str | None, report: Report) -> list[Recording]:
-    """Every recording with at least `SHORTEST_RECORDING` seconds of speech, in a fixed order.
+def recordings(scratch: Path, source: str | None, report: Report) -> tuple[list[Recording], dict[str, int]]:
+    """Every recording with at least `SHORTEST_RECORDING` seconds of speech, in a fixed order; how many not, and why.
 
     Prepares the corpora ``asterisk-LANG`` where they are not; unpacks the other packages into `scratch`, fetched or out
     of the folder `source`.
@@ -111,8 +112,20 @@ def recordings(scratch: Path, source: str | None, report: Report) -> list[Record
     files = _fetched([pack.package for pack in PACKS], scratch, source, report)
     for pack in PACKS:
         found += list(_unpacked(pack, files[pack.package], scratch))
-    measured = (replace(one, speech=_speech_seconds(one.path)) for one in found)
-    return [one for one in measured if one.speech >= SHORTEST_RECORDING]
+    kept: list[Recording] = []
+    left_out: Counter[str] = Counter()
+    for one in found:
+        try:
+            speech = _speech_seconds(one.path)
+        except AudioError:  # some packages hold files of no length
+            left_out["recording cannot be read"] += 1
+            continue
+        if speech >= SHORTEST_RECORDING:
+            kept.append(replace(one, speech=speech))
+        else:
+            left_out["recording too short"] += 1
+    report(f"{len(kept)} recordings; left out: {', '.join(f'{n} ({why})' for why, n in left_out.items()) or 'none'}")
+    return kept, dict(left_out)
 
 
 def beginning(waveform: Waveform) -> Waveform:
@@ -148,12 +161,13 @@ def _unpacked(pack: Speaker, package: Path, scratch: Path) -> Iterator[Recording
 
 
 def _speech_seconds(path: Path) -> float:
-    try:
-        if probe_seconds(path) < SHORTEST_RECORDING:
-            return 0.0
-        samples = resample(read_file(path), RATE).samples.astype("float64")
-    except AudioError:  # some packages hold files of no length
+    """Seconds of speech in a recording; 0 for one that is too short anyway.
+
+    Raises AudioError for one that cannot be read.
+    """
+    if probe_seconds(path) < SHORTEST_RECORDING:
         return 0.0
+    samples = resample(read_file(path), RATE).samples.astype("float64")
     if not samples.any():
         return 0.0
     first, last = active_span(samples)

@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SpoofEmbedded:
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIOMETRY_HOME", str(folder / "home"))
-        patch.setattr(embedded, "recordings", lambda scratch, source, report: people)
+        patch.setattr(embedded, "recordings", lambda scratch, source, report: (people, {"recording too short": 3}))
         patch.setattr(embedded, "ProcessPoolExecutor", InProcess)
         corpus = open_embedded()
         corpus.prepare(None, lambda text: None)
