@@ -9,19 +9,16 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from audiometry.leaderboard.submissions.errors import SubmissionError
+from audiometry.leaderboard.submissions.folders import new_file, whole_folder
 from audiometry.leaderboard.submissions.limits import DEFAULT_LIMITS, Limits
 from audiometry.leaderboard.submissions.manifest import FILE
 from audiometry.leaderboard.submissions.names import Names, shown
@@ -52,24 +49,11 @@ def unpack(archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS) -> None:
     name that `names.check_name` refuses or that stands there twice; a link or a device; more files or bytes than
     `limits` allow; and a folder that holds something.
     """
-    if into.is_symlink() or (into.exists() and not (into.is_dir() and not any(into.iterdir()))):
-        raise SubmissionError(f"{into} is there already; unpack into a new folder")
     size = archive.stat().st_size
     if size > limits.archive_bytes:
         raise SubmissionError(f"the archive has {size} bytes; {limits.archive_bytes} is the most")
-    made = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=into.parent))
-    try:
-        with archive.open("rb") as stream:
-            _unpack(stream, _Target(made, limits, size))
-        _top(made).replace(into)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)  # after the move there is nothing, or an empty folder
-
-
-def _top(folder: Path) -> Path:
-    """The folder that holds the manifest: this one, or the only thing in it."""
-    inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and (inside[0] / FILE).is_file() else folder
+    with whole_folder(into, FILE) as made, archive.open("rb") as stream:
+        _unpack(stream, _Target(made, limits, size))
 
 
 def holds_zip(path: Path) -> bool:
@@ -112,7 +96,7 @@ class _Target:
         if len(self.names) > self.limits.files:
             raise SubmissionError(f"the archive holds more than {self.limits.files} files")
         size = 0
-        with _new_file(self.folder, path) as file:
+        with new_file(self.folder, path) as file:
             while chunk := source.read(CHUNK):
                 size += len(chunk)
                 self.written += len(chunk)
@@ -180,15 +164,6 @@ def _unpack_tar(stream: IO[bytes], target: _Target) -> None:
             source = archive.extractfile(member)
             if source is not None:
                 target.write(member.name.removeprefix("./"), source)
-
-
-@contextmanager
-def _new_file(folder: Path, path: PurePosixPath) -> Iterator[IO[bytes]]:
-    """A new file in the folder, which no other process may read."""
-    (folder / path.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        yield file
 
 
 def _bounded(stream: IO[bytes] | gzip.GzipFile, total: int | None = None) -> IO[bytes]:

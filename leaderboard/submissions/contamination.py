@@ -61,7 +61,8 @@ def contamination(training_data: Iterable[str], suite: str) -> tuple[str, ...]:
         found = sorted({*found, *(corpus for corpus in meant if corpus in measured)})
         if found:
             warnings.append(
-                f"declared training data {name!r} may share recordings or voices with suite {suite!r}: {', '.join(found)}"
+                f"declared training data {name!r} may share recordings or voices with suite {suite!r}: "
+                f"{', '.join(found)}"
             )
     return tuple(warnings)
 
