@@ -15,7 +15,16 @@ from sqlalchemy import exc
 
 from audiometry.benchmark.errors import StoreError
 
-__all__ = ["BUSY_SECONDS", "REVISIONS", "connect", "migrate", "one_line_errors", "writing"]
+__all__ = [
+    "BUSY_SECONDS",
+    "REVISIONS",
+    "connect",
+    "connect_file",
+    "migrate",
+    "one_line_errors",
+    "revision_of",
+    "writing",
+]
 
 REVISIONS = ("0001", "0002", "0003")
 """Every schema that this version knows, oldest first."""
@@ -69,6 +78,15 @@ def _sqlite_engine(url: sa.URL, busy_seconds: float, shown: str) -> sa.Engine:
                 f"results store {shown!r}: its folder cannot be made: {error.strerror}; "
                 "set AUDIOMETRY_STORE or AUDIOMETRY_HOME to a place that can be written"
             ) from error
+    return _listening(url, busy_seconds)
+
+
+def connect_file(file: Path, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
+    """An engine for the SQLite database in a file of any name."""
+    return _listening(sa.URL.create("sqlite", database=str(file)), busy_seconds)
+
+
+def _listening(url: sa.URL, busy_seconds: float) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -123,7 +141,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 def migrate(engine: sa.Engine, shown: str) -> None:
     """Bring the schema to ours. Two that open a new store at once: the second waits, and finds it done."""
     with engine.connect() as connection:
-        revision = _revision(connection, shown)
+        revision = revision_of(connection, shown)
     if revision == REVISIONS[-1]:
         return
     from alembic import command
@@ -135,11 +153,15 @@ def migrate(engine: sa.Engine, shown: str) -> None:
         if engine.dialect.name == "postgresql":  # SQLite's writer has the whole file to itself
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         config.attributes["connection"] = connection
-        if _revision(connection, shown) != REVISIONS[-1]:
+        if revision_of(connection, shown) != REVISIONS[-1]:
             command.upgrade(config, "head")
 
 
-def _revision(connection: sa.Connection, shown: str) -> str | None:
+def revision_of(connection: sa.Connection, shown: str) -> str | None:
+    """The schema of a store, one of `REVISIONS`; None where it has none yet.
+
+    Raises StoreError for one that is newer than ours.
+    """
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

@@ -68,8 +68,7 @@ class Store:
         """
         store = cls(connect(url or paths.store_url(), busy_seconds))
         try:
-            with one_line_errors(store._shown):
-                migrate(store._engine, store._shown)
+            store.bring_forward()
         except BaseException:
             store.close()
             raise
@@ -86,6 +85,11 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def bring_forward(self) -> None:
+        """Bring the schema to ours; `open` has done it."""
+        with one_line_errors(self._shown):
+            migrate(self._engine, self._shown)
 
     def check_writable(self) -> None:
         """Write, and take it back.

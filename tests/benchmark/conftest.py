@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from audiometry.benchmark.store import Store
+
 NOBODY = 65534
 
 
@@ -96,3 +98,22 @@ def postgres_url(postgres: PostgresServer, _number: Callable[[], int]) -> str:
 def _number() -> Callable[[], int]:
     counter = itertools.count()
     return lambda: next(counter)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite store that is not there yet."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a store of each kind, not there yet."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """An open, empty store of each kind."""
+    with Store.open(url) as opened:
+        yield opened

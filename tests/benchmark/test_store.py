@@ -91,23 +91,6 @@ def document(**changes: Any) -> dict[str, Any]:
     return copy.deepcopy(RUN) | changes
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.db'}"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
-    """An empty store of each kind."""
-    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with Store.open(url) as opened:
-        yield opened
-
-
 def read_back(store: Store, run_id: str) -> list[Result]:
     frame = store.results(run=run_id)
     names = set(asdict(result())) - {"run", "judges", "notes", "value", "low", "high"}

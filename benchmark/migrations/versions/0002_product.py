@@ -92,5 +92,4 @@ def _submissions() -> None:
 def downgrade() -> None:
     for table in ("baselines", "audit_log", "tokens", "submission_events", "submissions"):
         op.drop_table(table)
-    with op.batch_alter_table("runs") as runs:
-        runs.drop_column("origin")
+    op.drop_column("runs", "origin")

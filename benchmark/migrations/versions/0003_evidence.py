@@ -16,5 +16,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("runs") as runs:
-        runs.drop_column("evidence")
+    op.drop_column("runs", "evidence")
