@@ -24,7 +24,7 @@ from audiometry.benchmark.types import FloatArray, Metric, Request, Sample, Scor
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Changed", "Line", "Side", "compare", "open_side"]
+__all__ = ["Changed", "Line", "Side", "compare", "open_side", "paired_columns"]
 
 SEPARATOR = "::"
 CHANGED = 10
@@ -110,11 +110,24 @@ def compare(
     lines: list[Line] = []
     changed: dict[str, list[Changed]] = {}
     for name in shared:
-        task = _same_task(a, b, name)
-        frames = _paired(_scores(a, name), _scores(b, name), name)
+        task, frames = _paired_frames(a, b, name)
         lines += _lines(task, frames, margin=margin, seed=seed, resamples=resamples)
         changed[name] = _changed(task, frames)
     return lines, changed
+
+
+def paired_columns(a: Side, b: Side, name: str) -> tuple[Task, tuple[Columns, Columns]]:
+    """A task that both sides have, as it is today, and the scores of each, samples in the same order.
+
+    Raises UserError where `compare` would: another version, other settings or other samples.
+    """
+    task, frames = _paired_frames(a, b, name)
+    return task, (_columns(frames[0]), _columns(frames[1]))
+
+
+def _paired_frames(a: Side, b: Side, name: str) -> tuple[Task, tuple[pd.DataFrame, pd.DataFrame]]:
+    task = _same_task(a, b, name)
+    return task, _paired(_scores(a, name), _scores(b, name), name)
 
 
 def _same_task(a: Side, b: Side, name: str) -> Task:
