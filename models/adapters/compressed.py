@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,8 +57,12 @@ class Compressed:
     deterministic: bool
 
     def generate(self, requests: Sequence[Request]) -> list[Output]:
-        """Answer as the model inside does."""
-        return self.inner.generate(requests)
+        """Answer as the model inside does; each output's facts tell how large the networks are."""
+        told = {
+            "weights": f"{self.size.bytes_before / 2**20:.1f} MiB, now {self.size.bytes_after / 2**20:.1f} MiB",
+            "zeros": f"{self.size.zeros:.3f} of the weights that were pruned" if self.size.zeros else "not pruned",
+        }
+        return [replace(output, facts={**output.facts, **told}) for output in self.inner.generate(requests)]
 
     def close(self) -> None:
         """Give back what the model inside holds."""

@@ -170,6 +170,8 @@ def test_the_wrapped_model_answers_alike_and_is_smaller() -> None:
     both = made("compressed:model=compressed-listener:width=256,prune=0.3,quantise=int8")
     assert both.size.zeros == pytest.approx(0.3, abs=1e-4)
     assert both.size.bytes_after == small.size.bytes_after
+    facts = both.generate(sounds(1))[0].facts
+    assert facts == {"weights": "0.3 MiB, now 0.1 MiB", "zeros": "0.300 of the weights that were pruned"}
     kinds = (plain, answered, *(np.array([one.score for one in m.generate(sounds())]) for m in (pruned, both)))
     assert len({tuple(one) for one in kinds}) == 4
     assert np.array_equal(scores("compressed-listener:width=256"), plain)  # another of the same model is untouched
