@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel
 
 from audiometry.benchmark.store import Store
-from audiometry.leaderboard.api import routes_compare, routes_results, routes_tokens
+from audiometry.leaderboard.api import routes_compare, routes_results, routes_submissions, routes_tokens
 from audiometry.leaderboard.api.access import Service
 from audiometry.leaderboard.api.guard import Guard
 from audiometry.leaderboard.api.limits import ApiLimits
@@ -72,6 +72,6 @@ def create_app(
         with store.reading():
             return Health(status="ok", version=version("audiometry"))
 
-    for routes in (routes_results, routes_compare, routes_tokens):
+    for routes in (routes_submissions, routes_results, routes_compare, routes_tokens):
         app.include_router(routes.ROUTES, prefix=PREFIX)
     return app

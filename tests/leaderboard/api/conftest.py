@@ -19,13 +19,8 @@ PLENTY = Rate(1e9, 10**6)
 
 
 @pytest.fixture
-def api_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'api.db'}"
-
-
-@pytest.fixture
-def api_store(api_url: str) -> Iterator[Store]:
-    with Store.open(api_url) as store:
+def api_store(store_url: str) -> Iterator[Store]:
+    with Store.open(store_url) as store:
         yield store
 
 
@@ -39,13 +34,13 @@ Client = Callable[..., TestClient]
 
 
 @pytest.fixture
-def client(api_url: str, keys: dict[str, str], tmp_path: Path) -> Iterator[Client]:
+def client(store_url: str, keys: dict[str, str], tmp_path: Path) -> Iterator[Client]:
     """Makes a client with the token of a role (or none), over an application with some limits."""
     opened: list[TestClient] = []
 
-    def make(role: str | None = "viewer", **limits: Any) -> TestClient:
+    def make(role: str | None = "viewer", *, origins: tuple[str, ...] = (), **limits: Any) -> TestClient:
         plenty = {"address": PLENTY, "token": PLENTY, "uploads": PLENTY}
-        app = create_app(api_url, str(tmp_path / "artefacts"), limits=ApiLimits(**plenty | limits))
+        app = create_app(store_url, str(tmp_path / "artefacts"), limits=ApiLimits(**plenty | limits), origins=origins)
         headers = {} if role is None else {"Authorization": f"Bearer {keys[role]}"}
         made = TestClient(app, base_url="http://testserver/api/v1", headers=headers)
         made.__enter__()
