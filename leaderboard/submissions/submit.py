@@ -14,7 +14,8 @@ from audiometry.leaderboard.submissions.checks import check_folder, unpack
 from audiometry.leaderboard.submissions.contamination import contamination
 from audiometry.leaderboard.submissions.errors import SubmissionError
 from audiometry.leaderboard.submissions.limits import DEFAULT_LIMITS, Limits
-from audiometry.leaderboard.submissions.manifest import Manifest, read_manifest
+from audiometry.leaderboard.submissions.manifest import FILE, Manifest, read_manifest
+from audiometry.leaderboard.submissions.names import shown
 from audiometry.leaderboard.submissions.queue import Queue
 
 __all__ = ["WARNINGS", "submit_archive", "submit_folder"]
@@ -35,6 +36,8 @@ def submit_folder(
     its manifest, state and reason. StoreError where the store or the artefact store fails: the submission is rejected
     then too, and may be sent again.
     """
+    if not folder.is_dir():
+        raise SubmissionError(f"there is no folder {shown(str(folder))}; give the one that holds {FILE}")
     try:
         manifest = read_manifest(folder)
     except UserError as error:
