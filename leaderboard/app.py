@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from audiometry.leaderboard.heatmap import HEATMAP_STYLE
+from audiometry.leaderboard.marks import MARKS_STYLE
 from audiometry.leaderboard.markup import ICON, LOGO, STYLE
-from audiometry.leaderboard.views import ranking, samples, slices
+from audiometry.leaderboard.navigation import pages
 
 __all__ = ["main"]
 
@@ -14,13 +16,9 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="Audiometry", page_icon=ICON, layout="wide")
     st.logo(LOGO, size="large")
-    st.html(f"<style>{STYLE}</style>")
-    pages = [
-        st.Page(ranking.show, title="Ranking", icon=":material/leaderboard:", url_path="ranking", default=True),
-        st.Page(slices.show, title="Slices", icon=":material/stacked_bar_chart:", url_path="slices"),
-        st.Page(samples.show, title="Samples", icon=":material/graphic_eq:", url_path="samples"),
-    ]
-    st.navigation(pages, position="top").run()
+    ground = "#11161d" if st.context.theme.type == "dark" else "#ffffff"
+    st.html(f"<style>:root {{ --am-ground: {ground}; }}{STYLE}{MARKS_STYLE}{HEATMAP_STYLE}</style>")
+    st.navigation(pages(), position="top").run()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ direction, so that a name can neither run nor disguise anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,7 +17,10 @@ from audiometry.leaderboard.figures import short_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ICON", "LOGO", "STYLE", "callout", "heading", "notes_html", "ranking_table", "slice_table", "tiles", "word"]
+__all__ = [
+    "ICON", "LOGO", "STYLE", "callout", "citation", "heading", "notes_html", "ranking_table", "slice_table", "tiles",
+    "word",
+]  # fmt: skip
 
 LINE = (
     '<g fill="none" stroke="#1b8fce" stroke-width="3" stroke-linecap="round" stroke-linejoin="round">'
@@ -111,6 +115,17 @@ def notes_html(notes: Iterable[str]) -> str:
     """Notes that qualify a number, to stand beside it."""
     chips = "".join(f'<span class="am-chip">{word(note)}</span>' for note in notes)
     return f'<span class="am-chips">{chips}</span>' if chips else ""
+
+
+def citation(view: str, subject: str, newest: datetime | None, address: str) -> str:
+    """One line that names what is seen, for a paper or a report: version, view, subject, date of the newest run.
+
+    >>> print(citation("ranking", "wer", None, "http://x/?task=wer").split("<bdi>")[1])
+    Audiometry leaderboard: ranking, wer. http://x/?task=wer</bdi></p>
+    """
+    dated = "" if newest is None or newest != newest else f", runs until {newest:%Y-%m-%d}"  # noqa: PLR0124  (NaT)
+    said = f"Audiometry leaderboard: {view}, {short_name(subject, 80)}{dated}. {address}"
+    return f'<h2 class="am-label">Cite as</h2><p class="am-cite">{word(said)}</p>'
 
 
 def tiles(facts: Mapping[str, str]) -> str:

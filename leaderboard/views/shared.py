@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import streamlit as st
 
+from audiometry.benchmark import paths
 from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.benchmark.registry import TASKS
 from audiometry.benchmark.store import Store
-from audiometry.leaderboard import board, export, markup
+from audiometry.leaderboard import board, export, markup, queries
 
 if TYPE_CHECKING:
     import pandas as pd
     from streamlit.delta_generator import DeltaGenerator
 
-__all__ = ["Choice", "choose", "choose_results", "is_dark", "open_store", "share", "summary_of"]
+__all__ = [
+    "Choice",
+    "choose",
+    "choose_results",
+    "find_box",
+    "is_dark",
+    "open_store",
+    "paged",
+    "share",
+    "state_of",
+    "summary_of",
+]
 
 LATEST = "latest"
 
@@ -64,6 +77,11 @@ def open_store() -> Iterator[Store]:
         st.stop()
 
 
+def state_of(store: Store) -> queries.State:
+    """What the store holds now, as the key under which slow queries are kept."""
+    return queries.state_of(store, paths.store_url())
+
+
 def choose(
     label: str,
     options: Sequence[str],
@@ -94,14 +112,20 @@ def choose(
 
 
 def choose_results(
-    store: Store, *, metric: bool = True, only: Collection[str] | None = None, empty: str = EMPTY
+    store: Store,
+    *,
+    metric: bool = True,
+    slice: str | None = None,
+    only: Collection[str] | None = None,
+    empty: str = EMPTY,
 ) -> Choice | None:
     """Let the reader choose a task, a metric, and where there are several, the protocol and the run.
 
     None, with a page that says what to type (`empty`), where the store has nothing to choose. Without `metric` the
-    headline is taken; with `only`, protocols by their digests, other ones are not offered.
+    headline is taken; with `slice`, the results are of that one alone; with `only`, protocols by their digests, other
+    ones are not offered.
     """
-    protocols = store.protocols()
+    protocols = queries.protocols(state_of(store))
     if only is not None:
         protocols = protocols[protocols["protocol"].isin(only)]
     if protocols.empty:
@@ -123,23 +147,52 @@ def choose_results(
     runs = [LATEST, *ids]
     names = {LATEST: "latest of each model"}
     run = choose("Runs", runs, "run", show=lambda run: names.get(run, run), place=row, draw=len(ids) > 1)
-    found = store.results(protocol=protocol, run=None if run == LATEST else run)
-    metrics = board.metrics_of(found)
+    of_run = None if run == LATEST else run
+    metrics = queries.metrics_of_protocol(store, protocol, of_run)
     chosen = choose("Metric", metrics, "metric", show=_metric_name, place=metric_box) if metric_box else metrics[0]
-    results = found[found["metric"] == chosen]
+    results = store.results(protocol=protocol, run=of_run, metric=chosen, slice=slice)
     title, meaning = board.describe_metric(chosen, results["direction"].iloc[0])
     return Choice(task, protocol, chosen, run, title, meaning, conditions[protocol], results)
 
 
+def find_box(label: str, place: DeltaGenerator | None = None) -> str:
+    """A box for a part of a name, kept in the address as ``find``."""
+    asked, kept = st.query_params.get("find", ""), st.session_state.get("kept:find", "")
+    if asked != kept:  # a link, or the browser's Back button
+        st.session_state["find"] = asked
+    text: str = (place or st).text_input(label, key="find", placeholder="a part of its name").strip()
+    st.session_state["kept:find"] = text
+    if text:
+        st.query_params["find"] = text
+    elif "find" in st.query_params:
+        del st.query_params["find"]
+    return text
+
+
+def paged(rows: pd.DataFrame, size: int, place: DeltaGenerator | None = None) -> pd.DataFrame:
+    """The page of `rows` that the address names (``page``, from 1), and a box to turn pages where there are several."""
+    pages = max(1, -(-len(rows) // size))
+    names = [str(number) for number in range(1, pages + 1)]
+
+    def show(name: str) -> str:
+        first = (int(name) - 1) * size + 1
+        return f"{first:,} to {min(len(rows), first + size - 1):,} of {len(rows):,}"
+
+    page = int(choose("Rows", names, "page", show=show, place=place, draw=pages > 1))
+    return rows.iloc[(page - 1) * size : page * size]
+
+
 def share(frame: pd.DataFrame, link: Mapping[str, str | list[str]], name: str, task: str) -> None:
-    """The permanent link to this view, and its rows to download."""
+    """The permanent link to this view, how to cite it, and its rows to download."""
     st.html('<h2 class="am-label">Permanent link to this view</h2>')
     base = (st.context.url or "").split("?")[0]
-    st.code(f"{base}?{urlencode(link, doseq=True)}", language=None, wrap_lines=True)
+    address = f"{base}?{urlencode(link, doseq=True)}"
+    st.code(address, language=None, wrap_lines=True)
+    st.html(markup.citation(name, task, frame["created"].max() if "created" in frame else None, address))
     with st.container(horizontal=True):
         for label, (convert, suffix, kind) in export.FORMATS.items():
             st.download_button(
-                f"Download {label}", convert(frame), file_name=export.file_name(name, task, suffix=suffix),
+                f"Download {label}", partial(convert, frame), file_name=export.file_name(name, task, suffix=suffix),
                 mime=kind, on_click="ignore", key=f"download:{label}", icon=":material/download:",
             )  # fmt: skip
 

@@ -1,0 +1,80 @@
+"""Small marks in the cells of tables: an interval on a line, where a run comes from, a link in a row's name."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import urlencode
+
+from audiometry.leaderboard.figures import short_name
+from audiometry.leaderboard.markup import word
+
+__all__ = ["MARKS_STYLE", "link_cell", "mark_cell", "origin_html", "page_link", "span_html"]
+
+LONGEST_LINK = 500
+"""Characters of a name that a link carries; a longer one has no link."""
+
+MARKS_STYLE = """
+.am-span { position: relative; display: inline-block; width: 100%; min-width: 7rem; height: .8rem;
+  vertical-align: middle; background: linear-gradient(rgba(128,128,128,.35), rgba(128,128,128,.35)) center/100% 1px
+  no-repeat; }
+.am-span i { position: absolute; top: .25rem; height: .3rem; min-width: 2px; border-radius: .15rem;
+  background: #1b8fce; opacity: .6; }
+.am-span b { position: absolute; top: .1rem; width: .6rem; height: .6rem; margin-left: -.3rem; border-radius: 50%;
+  background: #1b8fce; }
+.am-origin { white-space: nowrap; font-size: .86rem; } .am-origin b { font-weight: 700; margin-right: .2rem; }
+.am-cite { font-size: .88rem; opacity: .86; overflow-wrap: anywhere; margin: .2rem 0; }
+"""
+"""CSS of the marks, and of a page's citation line."""
+
+ORIGINS = {
+    "verified": ("✓", "submitted, and run by a worker of this board"),
+    "self-reported": ("?", "imported: run and reported by somebody else"),
+    "local": ("⌂", "run by whoever owns this store"),
+}
+"""A sign before each origin, so that it is not told by a colour, and what it means."""
+
+
+def mark_cell(html: str, name: str, *, left: bool = False, kind: str = "") -> str:
+    """A cell that holds HTML of our own; `name` is its column's."""
+    classes = " ".join(part for part in ("am-left" if left else "", kind) if part)
+    shown = f' class="{escape(classes)}"' if classes else ""
+    return f'<td{shown} data-name="{escape(name)}">{html}</td>'
+
+
+def page_link(page: str, name: str, text: str | None = None, **parameters: str) -> str:
+    """`name`, a text from outside, as a link to a page of it (parameter ``model``); too long a name has none."""
+    shown = word(short_name(name if text is None else text, 60))
+    if len(name) > LONGEST_LINK:
+        return shown
+    address = f"{page}?{urlencode({'model': name, **parameters})}"
+    return f'<a href="{escape(address)}" title="{escape(name[:300])}">{shown}</a>'
+
+
+def link_cell(page: str, name: str, **parameters: str) -> str:
+    """The cell that names its row, as a link."""
+    return f'<th scope="row" class="am-left am-name">{page_link(page, name, None, **parameters)}</th>'
+
+
+def origin_html(origins: str) -> str:
+    """Where a row's runs come from: ``local``, ``verified``, ``self-reported``, or several joined by semicolons.
+
+    >>> origin_html("local")
+    '<span class="am-origin"><span title="run by whoever owns this store"><b aria-hidden="true">⌂</b><bdi>local</bdi></span></span>'
+    """  # noqa: E501  (one line of HTML)
+    marks = []
+    for origin in origins.split("; "):
+        sign, title = ORIGINS.get(origin, ("", ""))
+        marks.append(f'<span title="{escape(title)}"><b aria-hidden="true">{sign}</b>{word(origin)}</span>')
+    return f'<span class="am-origin">{", ".join(marks)}</span>'
+
+
+def span_html(low: float, high: float, point: float, ends: tuple[float, float]) -> str:
+    """A point and its interval on a line between two ends; the numbers stand beside it, so screen readers skip it."""
+    lowest, highest = ends
+    width = highest - lowest or 1.0
+
+    def at(value: float) -> float:
+        return min(100.0, max(0.0, 100 * (value - lowest) / width))
+
+    bar = f"left:{at(low):.1f}%;width:{at(high) - at(low):.1f}%"
+    return f'<span class="am-span" aria-hidden="true"><i style="{bar}"></i><b style="left:{at(point):.1f}%"></b></span>'

@@ -1,0 +1,106 @@
+"""Many models at a glance: by the tasks of a suite, or by the groups of a slice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from audiometry.leaderboard import board, heatmap, markup, queries, suite_board
+from audiometry.leaderboard.heatmap import Column
+from audiometry.leaderboard.views import shared
+from audiometry.leaderboard.views.overview import ROWS, choose_suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from audiometry.benchmark.store import Store
+
+__all__ = ["show"]
+
+WAYS = ("models by tasks", "models by a slice")
+
+LEAD = "Where each model is strong and weak: darker is better, each number stands in its cell."
+
+CAPTION_TASKS = (
+    "Headline of each task, in percent where its unit is a fraction. Shades are spread within a column, over all "
+    "models that were measured."
+)
+CAPTION_SLICES = "Shades are spread over all groups of this slice and all models that were measured."
+
+
+def show() -> None:
+    """Draw the page."""
+    st.html(markup.heading("Heat map", LEAD))
+    with shared.open_store() as store:
+        state = shared.state_of(store)
+        protocols = queries.protocols(state)
+        if protocols.empty:
+            st.html(shared.EMPTY)
+            return
+        way = shared.choose("Show", WAYS, "show")
+        if way == WAYS[0]:
+            _tasks(state, protocols)
+        else:
+            _slices(store)
+
+
+def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    suite = choose_suite(protocols, bar)
+    find = shared.find_box("Find a model", bar)
+    heads = queries.headlines(state, suite.digests)
+    heads = heads[heads["run_status"] == "complete"]
+    order = suite_board.find_models(suite_board.board_of(state, suite), find)
+    page = list(shared.paged(order, ROWS)["model"])
+    if not page:
+        st.html(markup.callout("No model is left: take another part of a name.", "am-info"))
+        return
+    cells = heatmap.heat_cells(heads[~heads["control"] | heads["model"].isin(page)], "protocol")
+    shown = cells[cells["model"].isin(page)]
+    facts = heads.drop_duplicates("protocol").set_index("protocol")
+    columns = [
+        Column(one.protocol, one.task, _metric(facts.loc[one.protocol]))
+        for one in suite.tasks
+        if one.protocol is not None and one.protocol in facts.index
+    ]
+    st.html(heatmap.legend_html())
+    st.html(heatmap.heatmap_html(shown, page, columns, "protocol", CAPTION_TASKS, "models"))
+    names = ["model", "task", "metric", "value", "low", "high", "unit", "direction", "n", "failed", "origin", "run",
+             "created", "shade", "top"]  # fmt: skip
+    link = {"show": WAYS[0], "suite": suite.name} | ({"find": find} if find else {})
+    rows = cells[cells["model"].isin(order["model"])][names]
+    shared.share(rows.astype({"model": object}), link, "heat map", f"{suite.name} {suite.version}".strip())
+
+
+def _slices(store: Store) -> None:
+    choice = shared.choose_results(store)
+    if choice is None:
+        return
+    dimensions = board.slice_dimensions(choice.results)
+    if not dimensions:
+        st.html(markup.callout("This task has no slices.", "am-info"))
+        return
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    dimension = shared.choose("Slice by", dimensions, "slice", place=bar)
+    find = shared.find_box("Find a model", bar)
+    rows = board.ranking(choice.results[choice.results["slice"] == "all"])
+    order = suite_board.find_models(rows, find)
+    page = list(shared.paged(order, ROWS)["model"])
+    groups = board.slice_rows(choice.results, dimension, list(rows["model"]))
+    cells = heatmap.heat_cells(groups, "group", together=True)
+    counts = groups.groupby("group", sort=False)["n"].max()
+    columns = [Column(str(group), str(group), f"n = {number}") for group, number in counts.items()]
+    st.html(f'<p class="am-muted">{markup.word(f"{choice.meaning} {choice.conditions}.")}</p>')
+    st.html(heatmap.legend_html())
+    st.html(heatmap.heatmap_html(cells, page, columns, "group", CAPTION_SLICES, "models"))
+    names = ["model", "group", "value", "low", "high", "unit", "direction", "n", "failed", "notes", "run", "created",
+             "shade", "top"]  # fmt: skip
+    link = choice.link | {"show": WAYS[1], "slice": dimension} | ({"find": find} if find else {})
+    shared.share(cells[cells["model"].isin(order["model"])][names], link, "heat map", choice.task)
+
+
+def _metric(row: pd.Series) -> str:
+    sign = "%" if row["unit"] == "fraction" else str(row["unit"])
+    way = "↓" if row["direction"] == "lower" else "↑"
+    return f"{board.describe_metric(str(row['metric']), '')[0]}, {sign} {way}"
