@@ -33,7 +33,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, NoReturn
 
-__all__ = ["NOBODY", "REFUSED", "Box", "Limits", "main", "python_folders", "refusal", "start"]
+__all__ = ["NOBODY", "REFUSED", "Box", "RunLimits", "main", "python_folders", "refusal", "start"]
 
 NOBODY = 65534
 """Who root becomes."""
@@ -63,7 +63,7 @@ LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """What a command may use: bytes of memory, bytes of any one file, processes and threads of the user, seconds.
 
     The memory is each process's own (``RLIMIT_DATA``), and that of `/tmp` and `/dev/shm`; whoever starts the command
@@ -83,7 +83,7 @@ class Box:
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: RunLimits = RunLimits()
     network: bool = False
 
 
@@ -138,7 +138,7 @@ def python_folders() -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """``BOX PARENT COMMAND …``: enter the box and run the command; returns its exit code, or `REFUSED`."""
     document = json.loads(arguments[0])
-    limits = Limits(**document.pop("limits"))
+    limits = RunLimits(**document.pop("limits"))
     box = Box(**{**document, "limits": limits})
     command = list(arguments[2:])
     _control(SET_DEATH_SIGNAL, signal.SIGKILL)
@@ -181,7 +181,7 @@ def _first(box: Box, command: list[str], me: tuple[int, int] | None) -> int:
             return _code(status)
 
 
-def _run(limits: Limits, command: list[str], me: tuple[int, int] | None) -> NoReturn:
+def _run(limits: RunLimits, command: list[str], me: tuple[int, int] | None) -> NoReturn:
     """Become the command, without any right, and `me` where that is another user."""
     try:
         if me is not None:
@@ -195,7 +195,7 @@ def _run(limits: Limits, command: list[str], me: tuple[int, int] | None) -> NoRe
         os._exit(_refused(error))
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: RunLimits) -> None:
     """Set the limits that each process has; none may be raised above what it was."""
     wanted = {
         resource.RLIMIT_DATA: limits.memory, resource.RLIMIT_FSIZE: limits.file_size,
