@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.api import audit, tokens
 from audiometry.leaderboard.api.limits import ApiLimits, Buckets
+from audiometry.leaderboard.api.parameters import check_query
 from audiometry.leaderboard.api.problems import too_many
 from audiometry.leaderboard.api.tokens import Actor, Deed, TokenError
 
@@ -69,7 +70,7 @@ Services = Annotated[Service, Depends(_service)]
 
 
 def _needs(deed: Deed) -> Callable[..., Actor]:
-    """A dependency that gives the actor, if it may do the deed."""
+    """A dependency that gives the actor, if it may do the deed and asks with parameters that there are."""
 
     def actor_of(
         request: Request,
@@ -88,6 +89,7 @@ def _needs(deed: Deed) -> Callable[..., Actor]:
         if not actor.may(deed):
             service.note(actor, "access refused", f"{request.method} {request.scope['route'].path}")
             raise HTTPException(403, f"the role of this token, {actor.role}, may not {deed}; ask a maintainer")
+        check_query(request)
         return actor
 
     return actor_of

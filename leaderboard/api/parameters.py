@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from typing import Annotated
 
-from fastapi import Depends, Query
-from pydantic import StringConstraints
+from fastapi import Depends, HTTPException, Query, Request
+from fastapi.dependencies.utils import get_flat_params
+from pydantic import AfterValidator, StringConstraints
 
 from audiometry.leaderboard.api.reading import Filters
 
-__all__ = ["LARGEST_PAGE", "Filtered", "Limit", "Name", "Page", "RunId"]
+__all__ = ["LARGEST_PAGE", "Filtered", "Limit", "Name", "Page", "RunId", "check_query"]
 
 LARGEST_PAGE = 1000
 LONGEST_NAME = 20_000
 """Models may have names as long as 10,000 characters."""
 
-NO_NUL = r"^[^\u0000]*$"
-"""PostgreSQL takes no such character in a text."""
 
-Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME, pattern=NO_NUL)]
-RunId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
+def _no_nul(text: str) -> str:
+    """PostgreSQL takes no NUL in a text."""
+    if "\0" in text:
+        raise ValueError("a text holds no NUL")
+    return text
+
+
+Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME), AfterValidator(_no_nul)]
+RunId = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_no_nul)]
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many rows a page holds at most.")]
 Page = Annotated[
@@ -40,3 +48,19 @@ def _filters(
 
 
 Filtered = Annotated[Filters, Depends(_filters)]
+
+
+def check_query(request: Request) -> None:
+    """Refuse a query parameter that the route does not take, or that is given twice, with 422: a filter that is
+    misspelt must not pass for one that finds everything.
+    """
+    parameters = get_flat_params(request.scope["route"].dependant)
+    known = [one.alias for one in parameters if one.field_info.in_.value == "query"]  # type: ignore[attr-defined]
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise HTTPException(422, f"query {name[:100]!r}: no such parameter here; {hint}{takes}")
+        if times > 1:
+            raise HTTPException(422, f"query {name!r}: given {times} times; give it once")

@@ -29,6 +29,13 @@ ROUTES = APIRouter()
 KINDS = {name.lower(): convert for name, convert in FORMATS.items()}
 
 
+_ROWS = {"type": "array", "items": {"type": "object"}}
+_SCHEMAS = {"csv": {"type": "string"}, "json": _ROWS, "parquet": {"type": "string", "format": "binary"}}
+
+FILES = {kind: {"schema": _SCHEMAS[name]} for name, (_, _, kind) in KINDS.items()}
+"""What an export may be, for the OpenAPI document."""
+
+
 class ResultRow(BaseModel):
     """One number with its interval, and what it was measured on."""
 
@@ -131,8 +138,7 @@ def list_results(actor: Reader, service: Services, filters: Filtered, limit: Lim
 
 @ROUTES.get(
     "/export",
-    responses=documented(413)
-    | {200: {"content": {kind: {"schema": {"type": "string"}} for _, _, kind in KINDS.values()}}},
+    responses=documented(413) | {200: {"content": FILES}},
     response_class=Response,
     summary="Results as a file: CSV, JSON or Parquet",
 )

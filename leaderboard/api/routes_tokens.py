@@ -56,7 +56,9 @@ class TokenWanted(BaseModel):
     name: str = Field(min_length=1, max_length=200, description="Whose it is: the name that submissions carry.")
     role: RoleName
     expires: str = Field(
-        "90d", max_length=10, description="How long it lives: hours, days or weeks, as 12h, 30d or 4w."
+        "90d",
+        pattern=r"^(never|[1-9][0-9]{0,5}[hdw])$",
+        description="How long it lives: hours, days or weeks, as 12h, 30d or 4w.",
     )
 
 
