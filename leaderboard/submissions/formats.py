@@ -69,12 +69,12 @@ MAGIC: Sequence[tuple[bytes, str]] = (
     (b"\xfd7zXZ\0", "a compressed archive, and archives inside are not opened"),
     (b"\x28\xb5\x2f\xfd", "a compressed archive, and archives inside are not opened"),
     (b"7z\xbc\xaf\x27\x1c", "a compressed archive, and archives inside are not opened"),
-    (b"Rar!", "a compressed archive, and archives inside are not opened"),
+    (b"Rar!\x1a\x07", "a compressed archive, and archives inside are not opened"),
     (b"SQLite format 3\0", "a database"),
 )
 """How files begin that are refused whatever they are called."""
 
-HEAD_BYTES = 2**20
+HEAD_BYTES = 2**18
 RUNS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
 """Instructions of a pickle that call something."""
 
@@ -147,22 +147,25 @@ def _runs_as_pickle(head: bytes) -> bool:
     It is not run: the instructions are listed and the depth of their stack is followed, so that a text that happens to
     begin with the letter of an instruction is still a text.
     """
-    stack: list[bool] = []  # whether each item is a mark
+    depth, marks = 0, list[int]()
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
             if opcode.name in ("GLOBAL", "INST") and not re.fullmatch(r"[\w.]+ [\w.]+", str(argument)):
                 return False
             before = list(opcode.stack_before)
-            if pickletools.markobject in before:
-                place = before.index(pickletools.markobject)
-                del stack[len(stack) - 1 - stack[::-1].index(True) :]
-                before = before[:place]
-            if len(before) > len(stack):
+            if pickletools.markobject in before:  # it takes all down to the last mark, and the mark
+                depth = marks.pop()
+                before = before[: before.index(pickletools.markobject)]
+            depth -= len(before)
+            if depth < 0:
                 return False
             if opcode.name in RUNS:
                 return True
-            del stack[len(stack) - len(before) :]
-            stack += [one is pickletools.markobject for one in opcode.stack_after]
+            while marks and marks[-1] >= depth:
+                marks.pop()
+            for one in opcode.stack_after:
+                marks += [depth] if one is pickletools.markobject else []
+                depth += 1
     except Exception:  # the lister meets anything in what is no pickle, and that is the answer
         return False
     return False
