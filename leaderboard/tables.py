@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from audiometry.leaderboard.figures import short_name
 from audiometry.leaderboard.markup import word
 
-__all__ = ["cell", "chips_cell", "grouped_table", "name_cell", "table"]
+__all__ = ["cell", "chips_cell", "grouped_table", "name_cell", "spectrogram_table", "table"]
 
 
 def cell(text: str, name: str, *, kind: str = "", left: bool = False, small: str = "") -> str:
@@ -64,3 +65,22 @@ def grouped_table(
         f'<div class="am-scroll" tabindex="0" role="region" aria-label="table"><table class="am-table">{last}'
         f"<thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def spectrogram_table(parts: Sequence[Mapping[str, Any]]) -> str:
+    """`audiometry.leaderboard.spectrogram.parts` as a table."""
+
+    def number(value: float | None, unit: str) -> str:
+        return "silent" if value is None else f"{value:,.0f} {unit}"
+
+    rows = [
+        [
+            name_cell(f"{part['start']:.2f} to {part['end']:.2f} s"),
+            cell(number(part["level"], "dB"), "level"),
+            cell(number(part["half_below"], "Hz"), "half of the energy below"),
+            cell(number(part["most_below"], "Hz"), "95 % of it below"),
+        ]
+        for part in parts
+    ]
+    caption = "Levels are in dB of full scale (root mean square)."
+    return table(["Time", "Level", "Half of the energy below", "95 % of it below"], rows, caption, left=("Time",))

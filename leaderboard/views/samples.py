@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from audiometry.benchmark.audio import encode_wav
 from audiometry.benchmark.errors import AudioError, DataError
-from audiometry.leaderboard import alignment, board, evidence, markup
+from audiometry.leaderboard import alignment, board, evidence, markup, spectrogram, tables
 from audiometry.leaderboard.views import shared
 
 if TYPE_CHECKING:
     import pandas as pd
     from streamlit.delta_generator import DeltaGenerator
 
+    from audiometry.benchmark.types import Waveform
+
 __all__ = ["show"]
 
 ANY = "any"
+
+UNCHANGED = "This is the recording before any change that the task makes to it (cutting, noise, equalisation)."
+
+SELF_REPORTED = (
+    "This run was reported by somebody else. Its sound is not opened: the files that it names are those of another "
+    "machine."
+)
 
 LISTED = 1000
 """Samples offered at once."""
@@ -47,7 +57,8 @@ def show() -> None:
         st.html(markup.callout("No sample is left: choose fewer filters.", "am-info"))
         return
     sample_id = _choose_sample(chosen)
-    _sample(chosen[chosen["sample_id"] == sample_id].iloc[0])
+    ours = choice.results[choice.results["model"] == model]["origin"].iloc[0] != "self-reported"
+    _sample(chosen[chosen["sample_id"] == sample_id].iloc[0], found, ours=ours)
     with st.expander(f"All {len(chosen):,} samples of this choice"):
         st.dataframe(_listing(chosen.head(LISTED)), hide_index=True, width="stretch")
     kept = {name: st.query_params[name] for name in ("status", "group", "order") if name in st.query_params}
@@ -109,9 +120,13 @@ def _choose_sample(samples: pd.DataFrame) -> str:
     return chosen
 
 
-def _sample(sample: pd.Series) -> None:
-    """One sample: sound, alignment, texts and counts."""
-    _play(sample)
+def _sample(sample: pd.Series, samples: pd.DataFrame, *, ours: bool) -> None:
+    """One sample: sound, alignment, texts and counts. The sound of a run that is not `ours` is not opened."""
+    if ours:
+        _sound(evidence.waveform_of, sample, "sound")
+        _sound(evidence.answer_of, sample, "answer")
+    else:
+        st.html(markup.callout(SELF_REPORTED, "am-info"))
     if sample["status"] != "ok":
         said = f": {sample['error']}" if isinstance(sample["error"], str) else ""
         st.html(markup.callout(f"Status {sample['status']}{said}"))
@@ -121,7 +136,11 @@ def _sample(sample: pd.Series) -> None:
         st.html('<h2 class="am-label">Reference over hypothesis, normalised as they were scored</h2>')
         st.html(alignment.alignment_html(details["reference_normalised"], details["hypothesis_normalised"]))
         st.html(alignment.legend_html())
-    _texts(details, sample)
+    trial = evidence.trial_facts(sample, samples)
+    if trial:
+        st.html('<h2 class="am-label">Trial</h2>' + markup.tiles(trial))
+    else:
+        _texts(details, sample)
     counts = {name: f"{count:g}" for name, count in evidence.counts_of(sample).items()}
     groups = {str(n).removeprefix("slice."): str(sample[n]) for n in sample.index if str(n).startswith("slice.")}
     seconds = {"seconds of sound": sample["audio_seconds"], "seconds of work": sample.get("total_seconds")}
@@ -131,16 +150,29 @@ def _sample(sample: pd.Series) -> None:
     right.html('<h2 class="am-label">Sample</h2>' + markup.tiles({**groups, **known}))
 
 
-def _play(sample: pd.Series) -> None:
+def _sound(read: Callable[[pd.Series], Waveform | None], sample: pd.Series, name: str) -> None:
+    """Play the sample's sound, or the `answer` that the model made, and show its spectrogram in three ways."""
     try:
-        sound = evidence.sound_of(sample)
+        waveform = read(sample)
     except AudioError as error:
-        st.html(markup.callout(f"This sound cannot be played: {error}", "am-error"))
+        st.html(markup.callout(f"This {name} cannot be played: {error}", "am-error"))
         return
-    if sound is None:
-        st.html(markup.callout("This sample has no sound.", "am-info"))
-    else:
-        st.audio(sound, format="audio/wav")
+    if waveform is None:
+        if name == "sound":
+            st.html(markup.callout("This sample has no sound.", "am-info"))
+        return
+    if name == "answer":
+        st.html('<h2 class="am-label">The model\'s answer</h2>')
+    st.audio(encode_wav(waveform), format="audio/wav")
+    found = spectrogram.spectrogram(waveform)
+    st.plotly_chart(
+        spectrogram.spectrogram_figure(found, dark=shared.is_dark()),
+        width="stretch", theme=None, config={"displayModeBar": False}, key=f"spectrogram:{name}",
+    )  # fmt: skip
+    said = spectrogram.describe(found) + (" " + UNCHANGED if name == "sound" else "")
+    st.html(f'<p class="am-muted">{markup.word(said)}</p>')
+    with st.expander("The spectrogram in numbers"):
+        st.html(tables.spectrogram_table(spectrogram.parts(found)))
 
 
 def _texts(details: Mapping[str, str], sample: pd.Series) -> None:

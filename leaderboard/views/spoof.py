@@ -101,7 +101,7 @@ def _plot(attacks: Sequence[Mapping[str, Any]]) -> None:
     frame["n"] = frame["trials"].fillna(frame["n"]).astype(int)
     models = list(dict.fromkeys(frame["model"]))
     figure = figures.slice_figure(
-        frame, models, title="Equal error rate, with 95 % intervals", dark=shared.is_dark()
+        frame, models, title="EER, with 95 % intervals", dark=shared.is_dark()
     )  # fmt: skip
     figure.add_vline(x=50, line={"dash": "dot", "width": 2, "color": figures.ground(shared.is_dark())["ink"]},
                      annotation_text="chance", annotation_position="top")  # fmt: skip
@@ -111,7 +111,7 @@ def _plot(attacks: Sequence[Mapping[str, Any]]) -> None:
 def _number(row: Mapping[str, Any], name: str, small: str) -> str:
     value = board.format_value(row["value"], row["unit"])
     interval = board.format_interval(row["low"], row["high"], row["unit"])
-    return tables.cell(f"{value} {interval}", name, kind="am-interval", small=small)
+    return tables.cell(f"{value} {interval}", name, small=small)
 
 
 def _summary_table(summary: Sequence[Mapping[str, Any]]) -> str:
@@ -145,9 +145,9 @@ def _attack_table(attacks: Sequence[Mapping[str, Any]], models: Sequence[str], t
         count = f"{trials[attack]:,}" if attack in trials else "–"
         cells = [tables.name_cell(attack), tables.cell(count, "spoofed trials")]
         cells += [
-            _number(mine[model], _label(model), mine[model]["against_shortcut"])
+            _number(mine[model], figures.short_name(_label(model), 24), mine[model]["against_shortcut"])
             if model in mine
-            else tables.cell("–", _label(model))
+            else tables.cell("–", figures.short_name(_label(model), 24))
             for model in order
         ]
         rows.append(cells)
