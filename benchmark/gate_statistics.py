@@ -7,12 +7,13 @@ A loss is the candidate's value less the baseline's in the worse direction: posi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audiometry.benchmark.errors import SettingError
+from audiometry.benchmark.gate_swaps import contributions, swap_critical, swap_p
 from audiometry.benchmark.stats.bounds import exact_bounds
 from audiometry.benchmark.stats.intervals import (
     FEW_EVENTS,
@@ -24,25 +25,28 @@ from audiometry.benchmark.stats.intervals import (
 )
 from audiometry.benchmark.stats.paired import shared_units
 from audiometry.benchmark.stats.weights import bootstrap_weights, jackknife_groups, jackknife_weights, reduce_blocks
-from audiometry.benchmark.types import FloatArray, IntArray, Metric, Reduce, ScoreTable
+from audiometry.benchmark.types import FloatArray, Metric, Reduce, ScoreTable
 
-__all__ = ["FEW_CHANGED", "POWER", "Loss", "detectable_loss", "loss_bound", "loss_p", "measure_losses", "sure_pass"]
+__all__ = ["FEW_CHANGED", "POWER", "Loss", "detectable_loss", "loss_bound", "loss_p", "measure_losses"]
 
 POWER = 0.8
 """The chance with which the stated detectable loss is found."""
 
 FEW_CHANGED = 12
-"""Up to so many changed samples the t test is not trusted alone: all swaps of their answers are tried as well."""
+"""Up to so many changed samples a loss must be in enough pieces for their signs alone to show it."""
+
+TWINNED = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Loss:
     """A metric's loss on the same samples, in the metric's unit, and what it takes to test it.
 
     `loss` is None where the metric is undefined. `error` is its standard error, None where none can be formed and 0
-    where no resample changes the loss; `freedom` its degrees of freedom. `samples` counts the smallest stratum,
-    `changed` the samples whose counts differ. `swapped` is the one-sided p that the two models' answers are
-    exchangeable, by all swaps, where few samples changed. `reach` is how much worse than now the metric can be.
+    where nothing varies; `freedom` its degrees of freedom. `samples` counts the smallest stratum, `changed` the samples
+    whose counts differ. `reach` is how much worse than now the metric can be. `moves` of shape (clusters,) are the
+    clusters' contributions where they add up, else None; `shares` of that shape are the clusters' shares of what the
+    metric counts (words), or of the samples.
     """
 
     baseline: float | None
@@ -52,9 +56,9 @@ class Loss:
     freedom: float
     samples: int
     changed: int
-    clusters: int
     reach: float
-    swapped: float | None = None
+    moves: FloatArray | None
+    shares: FloatArray
     notes: tuple[str, ...] = ()
 
 
@@ -67,79 +71,71 @@ def measure_losses(
     seed: int,
     resamples: int = 2000,
 ) -> dict[str, Loss]:
-    """The loss of each metric: {name: Loss}. Both tables are reduced under the same resamples of clusters.
+    """The loss of each metric: {name: Loss}.
 
-    Standard errors are those of `compare_tables`: the bootstrap's, or the jackknife's below `JACKKNIFE_BELOW` units,
-    with the number of clusters less one as degrees of freedom; below `MIN_CLUSTERS` clusters recordings are resampled.
+    Below `MIN_CLUSTERS` clusters the units are recordings. Where clusters' contributions add up (rates, means) and
+    there are `JACKKNIFE_BELOW` units, the squared error is the sum of their squares around the loss, raised for the
+    effective number of units (by words, where the metric counts words); else it is that of `compare_tables`, by
+    bootstrap or jackknife.
 
     Raises DataError if the tables do not hold the same samples in the same order, SettingError under 100 resamples.
 
     >>> from audiometry.benchmark.stats import mean_of
-    >>> samples = np.arange(6), np.zeros(6, int), np.zeros(6, int)
-    >>> a, b = (ScoreTable({"x": np.array(x)}, *samples) for x in ([3.0, 4, 2, 5, 4, 3], [2.0, 4, 1, 4, 4, 3]))
+    >>> samples = np.arange(12), np.zeros(12, int), np.zeros(12, int)
+    >>> a, b = (ScoreTable({"x": np.array(x * 2)}, *samples) for x in ([3.0, 4, 2, 5, 4, 3], [2.0, 4, 1, 4, 4, 3]))
     >>> mos = Metric("mos", unit="points", direction="higher", low=1.0, high=5.0)
     >>> found = measure_losses(a, b, lambda t, w: {"mos": mean_of(t, w, "x")}, [mos], seed=0)["mos"]
-    >>> found.loss, round(found.error, 3), found.changed, found.swapped
-    (0.5, 0.224, 3, 0.125)
+    >>> found.loss, round(found.error, 3), found.changed, round(loss_p(found, 0.0), 4)
+    (0.5, 0.151, 6, 0.0156)
     """
     check_settings(0.5, resamples)
     if len(baseline) == 0 and len(candidate) == 0:
-        none = Loss(None, None, None, None, 1.0, 0, 0, 0, math.inf, notes=("no samples",))
+        none = Loss(None, None, None, None, 1.0, 0, 0, math.inf, None, np.empty(0), ("no samples",))
         return {metric.name: none for metric in metrics}
     (first, second), notes = shared_units([baseline, candidate])
     names = [metric.name for metric in metrics]
-    strata, groups = first.cluster_strata, jackknife_groups(first.cluster_strata, seed)
-    whole = [_values(table, reduce, np.ones((1, first.clusters)), names) for table in (first, second)]
-
-    def differences(blocks: Iterator[FloatArray]) -> dict[str, FloatArray]:
-        return reduce_blocks(first, _difference(reduce, second, names), blocks, names)
-
-    by_jackknife = first.clusters < JACKKNIFE_BELOW
-    drawn: Mapping[str, FloatArray] = {name: np.empty(0) for name in names}
-    if first.clusters > 1:
-        blocks = jackknife_weights(strata, groups) if by_jackknife else bootstrap_weights(strata, resamples, seed)
-        drawn = differences(blocks)
+    ones = np.ones((1, first.clusters))
+    values = [reduce_blocks(table, reduce, iter([ones]), names) for table in (first, second)]
     return {
         metric.name: _loss(
-            _Pair(first, second, reduce, metric, groups),
-            (float(whole[0][metric.name][0]), float(whole[1][metric.name][0])),
-            drawn[metric.name],
+            _Pair(first, second, reduce, metric, seed, resamples),
+            (float(values[0][metric.name][0]), float(values[1][metric.name][0])),
             notes,
-            by_jackknife=by_jackknife,
         )
         for metric in metrics
     }
 
 
 def loss_p(found: Loss, margin: float) -> float:
-    """One-sided p that the true loss is at most `margin`: small where it is surely larger.
+    """One-sided p that the true loss is at most `margin`: small where it is surely larger; 1 where none can be tested.
 
-    Student's t. Where few samples changed, no smaller than the share of all swaps of their answers that give a loss as
-    large: three changed clips of 500 would otherwise be called significant. 1 where nothing can be tested.
+    By swaps of the two models' answers, less the margin, where contributions add up; else by Student's t.
 
-    >>> loss_p(Loss(0.10, 0.12, 0.02, 0.01, 499, 500, 60, 500, 0.9), 0.0) < 0.025
-    True
+    >>> moves = np.repeat([0.01, -0.01, 0.0], [14, 4, 82])
+    >>> found = Loss(0.3, 0.4, 0.1, 0.04, 99, 100, 18, 0.6, moves, np.full(100, 0.01))
+    >>> round(loss_p(found, 0.0), 3), loss_p(replace(found, moves=None), 0.0) < 0.01
+    (0.015, True)
     """
     if found.loss is None or found.error is None:
         return 1.0
+    if found.moves is not None:
+        return swap_p(found.moves - margin * found.shares)
     if found.error == 0:
         return 0.5**found.samples if found.loss > margin + UNCHANGED else 1.0
     from scipy.special import stdtr
 
-    p = float(stdtr(found.freedom, -(found.loss - margin) / found.error))
-    return p if found.swapped is None else max(p, found.swapped)
+    return float(stdtr(found.freedom, -(found.loss - margin) / found.error))
 
 
 def loss_bound(found: Loss, confidence: float) -> float | None:
     """The upper bound of the true loss at a one-sided confidence; None where there is none.
 
-    Where no resample changes the loss, the share of recordings that could differ is bounded, each wholly wrong (Clopper
-    and Pearson; see `exact_bounds`).
+    Where nothing varies, the share of recordings that could differ is bounded, each wholly wrong (Clopper and Pearson;
+    see `exact_bounds`).
 
-    >>> round(loss_bound(Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 500, 0.9), 0.9), 4)
-    0.0128
-    >>> round(loss_bound(Loss(0.10, 0.10, 0.0, 0.0, 499, 500, 0, 500, 0.9), 0.9), 4)
-    0.0041
+    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 0.9, None, np.full(500, 0.002))
+    >>> round(loss_bound(found, 0.9), 4), round(loss_bound(replace(found, error=0.0), 0.9), 4)
+    (0.0128, 0.0041)
     """
     if found.loss is None or found.error is None:
         return None
@@ -153,44 +149,75 @@ def loss_bound(found: Loss, confidence: float) -> float | None:
 def detectable_loss(found: Loss, margin: float, alpha: float) -> float | None:
     """The true loss that a test at level `alpha` calls larger than `margin` with probability `POWER`, or None.
 
-    From the noncentral t distribution, for a pair whose answers move both ways as these do and lose that much beside. A
-    loss comes in pieces, and pieces add to the spread: with pieces as large as the changes seen (their root mean
-    square, error / sqrt(changed)) a loss x adds x · piece to the squared error. Where few samples changed the loss must
-    also be in so many pieces that all swaps together show it. None where no loss could be shown: no interval, too few
-    samples for any swap test, or nothing changed and the metric has no end.
+    For a pair whose answers move both ways as these do and that loses so much beside. A loss comes in pieces, and
+    pieces add to the spread: with pieces as large as the changes seen (their root mean square, error / sqrt(changed)) a
+    loss x adds x · piece to the squared error. Where few samples changed, the loss must be in so many pieces that their
+    signs alone show it; where none did, each piece is a recording gone wholly wrong.
 
-    >>> round(detectable_loss(Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 500, 500, 0.9), 0.0, 0.05), 4)
+    None where no loss could be shown: no interval, too few recordings, no end to how bad a recording can be, or a loss
+    that would have to be larger than the metric allows.
+
+    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 500, 0.9, None, np.full(500, 0.002))
+    >>> round(detectable_loss(found, 0.0, 0.05), 4)
     0.0263
     """
     if not 0 < alpha < 0.5:
-        raise SettingError(f"level {alpha} of a one-sided test is not between 0 and 0.5; 0.05 is usual")
+        raise SettingError(f"level {alpha} of a one-sided test is not between 0 and 0.5; 0.04 is the default")
     if found.loss is None or found.error is None:
         return None
-    from scipy.special import betaincinv, nctdtrinc, stdtrit
+    from scipy.special import betaincinv
 
     needed = math.ceil(math.log2(1 / alpha) - UNCHANGED)
-    if found.changed <= FEW_CHANGED and needed > found.samples:
+    by_signs = found.moves is not None or found.error == 0
+    if by_signs and needed > min(found.samples, len(found.shares)):
         return None
-    share = float(betaincinv(needed, found.samples - needed + 1, POWER)) if needed <= found.samples else 1.0
-    if found.error == 0:
-        return margin + share * found.reach if math.isfinite(found.reach) else None
-    piece = found.error / math.sqrt(max(found.changed, 1))
+    piece = found.error / math.sqrt(max(found.changed, 1)) if found.error > 0 else found.reach / found.samples
+    if not math.isfinite(piece):
+        return None
+    beyond = _by_swaps(found, piece, margin, alpha) if by_signs else _by_t(found, piece, margin, alpha)
+    if by_signs and found.changed <= FEW_CHANGED:
+        share = float(betaincinv(needed, found.samples - needed + 1, POWER))
+        beyond = max(beyond, share * found.samples * piece)
+    return margin + beyond if margin + beyond <= found.reach else None
+
+
+def _by_t(found: Loss, piece: float, margin: float, alpha: float) -> float:
+    """From the noncentral t distribution: x = shift · sqrt(error² + (margin + x) · piece), solved for x."""
+    from scipy.special import nctdtrinc, stdtrit
+
+    error = found.error or 0.0
     shift = float(nctdtrinc(found.freedom, 1 - POWER, float(stdtrit(found.freedom, 1 - alpha))))
     half = shift**2 * piece / 2
-    beyond = half + math.sqrt(half**2 + shift**2 * (found.error**2 + margin * piece))
-    if found.changed <= FEW_CHANGED:
-        beyond = max(beyond, share * found.samples * piece)
-    return margin + beyond
+    return half + math.sqrt(half**2 + shift**2 * (error**2 + margin * piece))
 
 
-def sure_pass(found: Loss, limit: float, confidence: float) -> bool:
-    """Whether a loss of `limit` or more is ruled out at that one-sided confidence.
+def _by_swaps(found: Loss, piece: float, margin: float, alpha: float) -> float:
+    """The least x above what swaps of such contributions exceed with chance `alpha`, by what `POWER` takes."""
+    from scipy.special import ndtri
 
-    >>> sure_pass(Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 500, 0.9), 0.02, 0.9)
-    True
-    """
-    bound = loss_bound(found, confidence)
-    return bound is not None and bound <= limit
+    error, shares = found.error or 0.0, found.shares
+    moves = np.zeros(len(shares)) if found.moves is None else found.moves - (found.loss or 0.0) * shares
+    spare = float(ndtri(POWER))
+
+    def short(x: float) -> bool:
+        pieces = (margin + x) * piece
+        sizes = np.sqrt(moves**2 + pieces * shares + (x * shares) ** 2)
+        return x < swap_critical(sizes, alpha) + spare * math.sqrt(error**2 + pieces)
+
+    return _least(short, start=max(error, piece, UNCHANGED))
+
+
+def _least(short: Callable[[float], bool], start: float) -> float:
+    """The number at which `short` ends, to 0.1 %; infinity where it never does."""
+    low, high = 0.0, start
+    while short(high):
+        low, high = high, 2 * high
+        if high > 1e6 * start:
+            return math.inf
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if short(middle) else (low, middle)
+    return high
 
 
 @dataclass(frozen=True)
@@ -199,37 +226,69 @@ class _Pair:
     second: ScoreTable
     reduce: Reduce
     metric: Metric
-    groups: IntArray
+    seed: int
+    resamples: int
 
     @property
     def sign(self) -> float:
         return 1.0 if self.metric.direction == "lower" else -1.0
 
 
-def _loss(
-    pair: _Pair, values: tuple[float, float], drawn: FloatArray, notes: tuple[str, ...], *, by_jackknife: bool
-) -> Loss:
+def _loss(pair: _Pair, values: tuple[float, float], notes: tuple[str, ...]) -> Loss:
     units, metric = pair.first, pair.metric
-    changed = _changed(pair)
     shown = [value if math.isfinite(value) else None for value in values]
     found = Loss(
-        shown[0], shown[1], None, None, 1.0, smallest_stratum(units), len(changed), units.clusters, math.inf,
-        notes=(*notes, *_few_events(pair)),
+        shown[0], shown[1], None, None, 1.0, smallest_stratum(units), _changed(pair), math.inf, None,
+        _shares(units, metric, values[0]), (*notes, *_few_events(pair)),
     )  # fmt: skip
     if shown[0] is None or shown[1] is None:
         return replace(found, notes=(*found.notes, "undefined"))
-    found = replace(found, loss=pair.sign * (shown[1] - shown[0]) + 0.0, reach=_reach(metric, shown[1]))
-    if len(drawn) == 0:
+    found = replace(found, loss=pair.sign * (values[1] - values[0]) + 0.0, reach=_reach(metric, values[1]))
+    if units.clusters < 2:
         return replace(found, notes=(*found.notes, "one recording"))
+    moves = None
+    if units.clusters >= JACKKNIFE_BELOW:
+        moves = contributions(pair.first, pair.second, pair.reduce, metric)
+    return _by_resampling(pair, found) if moves is None else _by_contributions(found, pair.sign * moves)
+
+
+def _by_contributions(found: Loss, moves: FloatArray) -> Loss:
+    effective = max(1 / float((found.shares**2).sum()), 1.5)
+    rest = moves - (found.loss or 0.0) * found.shares
+    error = math.sqrt(effective / (effective - 1) * float((rest**2).sum()))
+    if error <= TWINNED * max(1.0, abs(found.loss or 0.0)):
+        error = 0.0
+    return _noted(replace(found, error=error, freedom=effective - 1, moves=moves))
+
+
+def _by_resampling(pair: _Pair, found: Loss) -> Loss:
+    units, name = pair.first, pair.metric.name
+    groups = jackknife_groups(units.cluster_strata, pair.seed)
+    by_jackknife = units.clusters < JACKKNIFE_BELOW
+    if by_jackknife:
+        blocks = jackknife_weights(units.cluster_strata, groups)
+    else:
+        blocks = bootstrap_weights(units.cluster_strata, pair.resamples, pair.seed)
+
+    def difference(table: ScoreTable, weights: FloatArray) -> dict[str, FloatArray]:
+        return {name: pair.reduce(pair.second, weights)[name] - pair.reduce(table, weights)[name]}
+
+    drawn = reduce_blocks(units, difference, blocks, [name])[name]
     defined = drawn[np.isfinite(drawn)]
     if 2 * len(defined) < len(drawn):
         return replace(found, notes=(*found.notes, "most resamples are undefined"))
-    if np.ptp(defined) <= UNCHANGED * max(1.0, abs(values[1] - values[0])):
-        note = "no sample changed" if len(changed) == 0 else "all resamples alike: exact bound"
-        return replace(found, error=0.0, notes=(*found.notes, note))
+    if np.ptp(defined) <= UNCHANGED * max(1.0, abs(found.loss or 0.0)):
+        return _noted(replace(found, error=0.0))
     left_out = drawn if by_jackknife else np.empty(0)
-    error, freedom = standard_error(defined, left_out, units, pair.groups, by_size=False)
-    return replace(found, error=error, freedom=freedom, swapped=_swapped(pair, changed, found.loss))
+    error, freedom = standard_error(defined, left_out, units, groups, by_size=by_jackknife)
+    return replace(found, error=error, freedom=freedom)
+
+
+def _noted(found: Loss) -> Loss:
+    if found.error != 0:
+        return found
+    note = "no sample changed" if found.changed == 0 else "nothing varies: exact bound"
+    return replace(found, notes=(*found.notes, note))
 
 
 def _reach(metric: Metric, value: float) -> float:
@@ -240,14 +299,26 @@ def _reach(metric: Metric, value: float) -> float:
     return high - value
 
 
-def _changed(pair: _Pair) -> IntArray:
-    """Rows of the samples whose events differ, or any count where the metric names no events."""
-    events = pair.metric.events
-    names = [events] if events is not None else list(pair.first.counts)
+def _shares(units: ScoreTable, metric: Metric, value: float) -> FloatArray:
+    """Each cluster's share of what the metric counts (its events over its value tell which count), or of samples."""
+    weights = np.bincount(units.cluster, minlength=units.clusters).astype(np.float64)
+    if metric.events is not None and value > 0 and math.isfinite(value):
+        total = float(units.counts[metric.events].sum()) / value
+        for name in units.counts:
+            sums = units.cluster_sums(name)
+            if name != metric.events and abs(float(sums.sum()) - total) <= TWINNED * total and (sums >= 0).all():
+                weights = sums
+                break
+    return np.asarray(weights / weights.sum())
+
+
+def _changed(pair: _Pair) -> int:
+    """How many samples' events differ, or any count where the metric names no events."""
+    names = list(pair.first.counts) if pair.metric.events is None else [pair.metric.events]
     differs = np.zeros(len(pair.first), dtype=bool)
     for name in names:
         differs |= pair.first.counts[name] != pair.second.counts[name]
-    return np.flatnonzero(differs)
+    return int(differs.sum())
 
 
 def _few_events(pair: _Pair) -> tuple[str, ...]:
@@ -255,41 +326,3 @@ def _few_events(pair: _Pair) -> tuple[str, ...]:
     if events is None or min(table.counts[events].sum() for table in (pair.first, pair.second)) >= FEW_EVENTS:
         return ()
     return ("under ten expected errors",)
-
-
-def _swapped(pair: _Pair, changed: IntArray, loss: float | None) -> float | None:
-    """Share of all swaps of the two models' answers, in changed clusters, that give a loss as large as that seen.
-
-    Exact where the two are exchangeable, as in `permutation_test`; None where many samples changed.
-    """
-    if not 0 < len(changed) <= FEW_CHANGED or loss is None:
-        return None
-    units, other = pair.first, pair.second
-    clusters = np.unique(units.cluster[changed])
-    codes = np.arange(2 ** len(clusters))
-    swap = np.zeros((len(codes), units.clusters))
-    swap[:, clusters] = (codes[:, None] >> np.arange(len(clusters))) & 1
-    both = replace(
-        units,
-        counts={name: np.concatenate([units.counts[name], other.counts[name]]) for name in units.counts},
-        cluster=np.concatenate([units.cluster, units.cluster + units.clusters]),
-        stratum=np.tile(units.stratum, 2),
-        cluster_strata=np.tile(units.cluster_strata, 2),
-    )
-    name = pair.metric.name
-    first = _values(both, pair.reduce, np.hstack([1 - swap, swap]), [name])[name]
-    second = _values(both, pair.reduce, np.hstack([swap, 1 - swap]), [name])[name]
-    losses = pair.sign * (second - first)
-    return float(np.mean(losses[np.isfinite(losses)] >= loss - UNCHANGED * max(1.0, abs(loss))))
-
-
-def _values(table: ScoreTable, reduce: Reduce, weights: FloatArray, names: Sequence[str]) -> dict[str, FloatArray]:
-    return reduce_blocks(table, reduce, iter([weights]), names)
-
-
-def _difference(reduce: Reduce, other: ScoreTable, names: Sequence[str]) -> Reduce:
-    def difference(table: ScoreTable, weights: FloatArray) -> dict[str, FloatArray]:
-        first, second = reduce(table, weights), reduce(other, weights)
-        return {name: second[name] - first[name] for name in names}
-
-    return difference
