@@ -168,7 +168,8 @@ def test_formats_that_are_on_no_list_are_refused(tmp_path: Path, name: str, cont
     "text",
     [
         "Read me first.\n", "by me\n", "cat\ndog\nRun\n", "(in German:\nXX\n", "it\nis\nso\n",
-        "GGUF and MZ are formats\n", "Rar! is a word", "BZh\n", "I1\nI2\n.", ".", "", "\ufefftext", "(lp0\n.", "}", "cbuiltins\nprint\n.",
+        "GGUF and MZ are formats\n", "Rar! is a word",
+        "BZh\n", "I1\nI2\n.", ".", "", "\ufefftext", "(lp0\n.", "}", "cbuiltins\nprint\n.",
     ],
 )  # fmt: skip
 def test_text_that_begins_like_an_instruction_is_text(tmp_path: Path, text: str) -> None:
