@@ -34,8 +34,8 @@ class Server:
 
     def __init__(self, url: str, token: str) -> None:
         """Raises UserError for a URL or token that is none."""
-        parts = urlsplit(url if "//" in url else f"//{url}", scheme="https")
         try:
+            parts = urlsplit(url if "//" in url else f"//{url}", scheme="https")
             port = parts.port
         except ValueError as error:
             raise UserError(f"--server {url!r}: {error}; write https://HOST[:PORT]") from error
