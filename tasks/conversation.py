@@ -5,6 +5,10 @@ sorry, of France"); as an interruption, after an answer to something else that t
 interruption that corrects the question itself. Every question has a short answer, and each form but the fluent one has
 a wrong answer that tells that the model did not follow: it answered what was taken back, or went on with its talk.
 
+Requests are written (`conversation`) or spoken (`conversation-spoken`); spoken ones come in a fifth form, in which the
+user cuts in while the assistant is still heard. What was said before is heard too where the user said it; the
+assistant's own words are given as text.
+
 The answer's text is searched for both. What a model says in sound alone is counted as unparsed, and as not correct.
 
 A failed sample (time-out, error) is not correct and did not follow, and counts as slower than every other.
@@ -12,9 +16,9 @@ A failed sample (time-out, error) is not correct and did not follow, and counts 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import cast
 
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import mean_of, ratio_of_sums
@@ -30,62 +34,26 @@ from audiometry.benchmark.types import (
     Task,
     Turn,
 )
+from audiometry.tasks.corpora.spoken_requests import (
+    CONTINUATION,
+    FORMS,
+    QUESTIONS,
+    SPOKEN_FORMS,
+    STORY,
+    Form,
+    Question,
+    phrase,
+)
+from audiometry.tasks.corpora.utterance import Utterance, open_corpus
 from audiometry.tasks.metrics.latency import latency_counts, latency_metrics, latency_reduce
 from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
 
-__all__ = ["FORMS", "QUESTIONS", "Form", "Question", "conversation_task", "phrase", "says"]
+__all__ = ["says"]
 
 VERSION = "1"
 NORMALISER = "whisper-english-1"
 PERCENTILES = (50, 90, 95)
 INSTRUCTION = "Answer in one short sentence."
-
-Form = Literal["fluent", "disfluent", "interrupted", "corrected"]
-FORMS: tuple[Form, ...] = ("fluent", "disfluent", "interrupted", "corrected")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A frame with a place for the thing asked about; that thing, and its answer; another thing, and its answer."""
-
-    frame: str
-    asked: str
-    answer: str
-    other: str
-    other_answer: str
-
-
-QUESTIONS = (
-    Question("what is the capital of {}", "France", "Paris", "Germany", "Berlin"),
-    Question("what is the capital of {}", "Japan", "Tokyo", "Italy", "Rome"),
-    Question("what is the capital of {}", "Egypt", "Cairo", "Spain", "Madrid"),
-    Question("what is the capital of {}", "Norway", "Oslo", "Greece", "Athens"),
-    Question("how many legs does {} have", "a spider", "8", "an ant", "6"),
-    Question("how many days are there in {}", "June", "30", "July", "31"),
-    Question("how many days are there in {}", "a week", "7", "a leap year", "366"),
-    Question("how many minutes are there in {}", "two hours", "120", "half an hour", "30"),
-    Question("what is {}", "seven plus five", "12", "seven times five", "35"),
-    Question("what is {}", "nine times three", "27", "nine minus three", "6"),
-    Question("what is {}", "one hundred minus ten", "90", "one hundred plus ten", "110"),
-    Question("which month comes after {}", "March", "April", "September", "October"),
-    Question("which month comes before {}", "August", "July", "March", "February"),
-    Question("which day comes after {}", "Monday", "Tuesday", "Thursday", "Friday"),
-    Question("what is the opposite of {}", "hot", "cold", "tall", "short"),
-    Question("what is the opposite of {}", "empty", "full", "late", "early"),
-    Question("what is the French word for {}", "cat", "chat", "dog", "chien"),
-    Question("what is the Spanish word for {}", "house", "casa", "water", "agua"),
-    Question("which planet is {}", "closest to the sun", "Mercury", "the largest of all", "Jupiter"),
-    Question("what is the chemical symbol of {}", "oxygen", "O", "hydrogen", "H"),
-    Question("who wrote {}", "Hamlet", "Shakespeare", "War and Peace", "Tolstoy"),
-    Question("who wrote {}", "Faust", "Goethe", "Don Quixote", "Cervantes"),
-    Question("what colour do you get from {}", "blue and yellow", "green", "red and yellow", "orange"),
-    Question("what do you call a young {}", "dog", "puppy", "cat", "kitten"),
-)
-
-STORY = "Tell me how bread is made."
-BROKEN_OFF = "Gladly. You begin with flour, water, salt and yeast. You knead the dough for ten minutes, then you let it"
-CONTINUATION = ("dough", "oven", "yeast", "flour", "knead")
-"""Words of the talk that was broken off; none of them is in any answer."""
 
 METRICS = (
     Metric("accuracy", direction="higher", high=1.0, scale="logit", events="wrong"),
@@ -97,29 +65,62 @@ METRICS = (
 @task("conversation")
 def conversation() -> Task:
     """Short written questions, fluent, disfluent, interrupting and corrected: right answers and waiting times."""
-    return conversation_task("conversation")
+    return _task("conversation", _written, ("written questions",), {})
 
 
-def conversation_task(name: str) -> Task:
-    """The task on the written `QUESTIONS`. Slices: the form."""
+@task("conversation-spoken")
+def conversation_spoken() -> Task:
+    """The same questions spoken, interrupting with both voices at once too: right answers and waiting times."""
+    corpus = open_corpus("spoken-requests-en")
+
+    def samples() -> Iterator[Sample]:
+        return _spoken({one.id.rpartition("/")[2]: one for one in corpus.utterances()})
+
+    return _task("conversation-spoken", samples, corpus.notes, {"corpus": corpus.name})
+
+
+def _written() -> Iterator[Sample]:
+    for number, question in enumerate(QUESTIONS, 1):
+        for form in FORMS:
+            text, turns = phrase(question, form)
+            yield _sample(number, question, form, Request("respond", text=text, turns=turns))
+
+
+def _spoken(clips: Mapping[str, Utterance]) -> Iterator[Sample]:
+    for number, question in enumerate(QUESTIONS, 1):
+        for form in SPOKEN_FORMS:
+            turns = tuple(_heard(turn, number, clips) for turn in phrase(question, form)[1])
+            audios = {"input": clips[f"{number:02d}-{form}"].audio}
+            yield _sample(number, question, form, Request("respond", audios, turns=turns))
+
+
+def _sample(number: int, question: Question, form: Form, request: Request) -> Sample:
+    return Sample(
+        id=f"{number:02d}-{form}",
+        request=replace(request, instruction=INSTRUCTION, language="en"),
+        target=question.answer,
+        slices={"form": form},
+        cluster=f"{number:02d}",
+    )
+
+
+def _heard(turn: Turn, number: int, clips: Mapping[str, Utterance]) -> Turn:
+    """A turn of the user in sound alone; the assistant's own stays in words."""
+    if turn.role != "user":
+        return turn
+    name = "story" if turn.text == STORY else f"{number:02d}-taken-back"
+    return replace(turn, text=None, audio=clips[name].audio)
+
+
+def _task(
+    name: str, samples: Callable[[], Iterable[Sample]], notes: tuple[str, ...], settings: Mapping[str, str]
+) -> Task:
+    """The task on `QUESTIONS`, as `samples` put them. Slices: the form."""
     change = named_normaliser(NORMALISER)
     reduce_times = latency_reduce(PERCENTILES)
 
-    def samples() -> Iterator[Sample]:
-        for number, question in enumerate(QUESTIONS, 1):
-            for form in FORMS:
-                text, turns = phrase(question, form)
-                yield Sample(
-                    id=f"{number:02d}-{form}",
-                    request=Request("respond", text=text, instruction=INSTRUCTION, turns=turns, language="en"),
-                    target=question.answer,
-                    slices={"form": form},
-                    cluster=f"{number:02d}",
-                )
-
     def score(sample: Sample, output: Output) -> Score:
-        number, form = sample.id.split("-")
-        question = QUESTIONS[int(number) - 1]
+        question, form = QUESTIONS[int(sample.cluster) - 1], cast("Form", sample.slices["form"])
         text = change(output.text or "") if output.status == "ok" else ""
         unparsed = output.status == "ok" and not text.strip()
         status: ScoreStatus = "unparsed" if unparsed else output.status
@@ -132,7 +133,9 @@ def conversation_task(name: str) -> Task:
             "followable": float(form != "fluent"),
             **latency_counts(output, 0.0),
         }
-        details = {"reference": question.answer, "hypothesis": output.text or "", "asked": sample.request.text or ""}
+        details = {
+            "reference": question.answer, "hypothesis": output.text or "", "asked": phrase(question, form)[0],
+        }  # fmt: skip
         return Score(sample.id, counts, status=status, details=details)
 
     def reduce(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
@@ -152,27 +155,9 @@ def conversation_task(name: str) -> Task:
         reduce=reduce,
         metrics=METRICS,
         exclusive=True,
-        notes=("written questions",),
-        settings={"normaliser": NORMALISER},
+        notes=notes,
+        settings={"normaliser": NORMALISER, **settings},
     )
-
-
-def phrase(question: Question, form: Form) -> tuple[str, tuple[Turn, ...]]:
-    """What the user says, and the turns before it.
-
-    >>> phrase(QUESTIONS[0], "disfluent")[0]
-    'Um, what what is the capital of, uh, Germany, no, sorry, I mean, uh, France?'
-    """
-    asked, other = question.frame.format(question.asked), question.frame.format(question.other)
-    if form == "fluent":
-        return f"{_capital(asked)}?", ()
-    if form == "disfluent":
-        return f"Um, {_disfluent(question)}?", ()
-    if form == "interrupted":
-        turns = (Turn("user", STORY), Turn("assistant", f"{BROKEN_OFF}—"))
-        return f"Stop, that is enough. {_capital(asked)}?", turns
-    turns = (Turn("user", f"{_capital(other)}?"), Turn("assistant", "Let me see. That is—"))
-    return f"No, wait, I meant {question.asked}: {asked}?", turns
 
 
 def says(text: str, answer: str) -> bool:
@@ -184,20 +169,8 @@ def says(text: str, answer: str) -> bool:
     return f" {' '.join(answer.split())} " in f" {' '.join(text.split())} "
 
 
-def _disfluent(question: Question) -> str:
-    """The first word twice, a filler before the thing, and the wrong thing taken back."""
-    first, rest = question.frame.split(" ", 1)
-    repaired = f"uh, {question.other}, no, sorry, I mean, uh, {question.asked}"
-    stuttered = f"{first} {first} {rest}"
-    return stuttered.replace(" {}", f", {repaired}")
-
-
 def _lost(text: str, question: Question, form: str, change: Callable[[str], str]) -> bool:
     """Whether the text answers what was taken back, or goes on with what was broken off."""
-    if form == "interrupted":
+    if form in ("interrupted", "talked-over"):
         return any(says(text, word) for word in CONTINUATION)
     return says(text, change(question.other_answer)) and not says(text, change(question.answer))
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
