@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
-from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
@@ -13,6 +11,7 @@ from audiometry.benchmark.schema import SUBMISSIONS
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard import tables
 from audiometry.leaderboard.figures import short_name
+from audiometry.leaderboard.marks import page_link
 from audiometry.leaderboard.markup import word
 from audiometry.leaderboard.submissions.queue import Event, Submission
 from audiometry.leaderboard.submissions.states import QUEUED, REJECTED, RUNNING, STATES, VERIFIED
@@ -30,8 +29,6 @@ MEANINGS: Mapping[str, str] = {
     "verified": "its results are on the board",
     "rejected": "refused, with the reason",
 }
-
-LONGEST_LINK = 500
 
 
 def count(store: Store, state: str | None = None) -> int:
@@ -114,13 +111,10 @@ def events_table(events: Sequence[Event], *, whole: bool) -> str:
 
 def _name_cell(row: Mapping[str, Any]) -> str:
     name = row["name"]
-    if row["state"] != VERIFIED or len(name) > LONGEST_LINK:
+    if row["state"] != VERIFIED:
         return tables.name_cell(name, note=row["id"])
-    target = escape(f"models?{urlencode({'model': name})}")
-    return (
-        f'<th scope="row" class="am-left am-name" title="{escape(name[:300])}"><a href="{target}">'
-        f'{word(short_name(name, 60))}</a><div class="am-muted">{word(row["id"])}</div></th>'
-    )
+    under = f'<div class="am-muted">{word(row["id"])}</div>'
+    return f'<th scope="row" class="am-left am-name">{page_link("models", name)}{under}</th>'
 
 
 def _care(row: Mapping[str, Any]) -> list[str]:
