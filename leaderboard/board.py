@@ -30,7 +30,7 @@ __all__ = [
 
 BOARD_COLUMNS = (
     "rank", "model", "value", "low", "high", "unit", "direction", "n", "failed", "empty", "refused", "unparsed",
-    "rtfx", "notes", "place", "run", "created", "folder",
+    "rtfx", "notes", "place", "run", "created", "folder", "origin", "tie_group",
 )  # fmt: skip
 """Columns of `ranking`. `place` is ``ranked``, ``unranked`` or ``control``."""
 
@@ -139,11 +139,14 @@ def rank_ranges(lows: Iterable[float], highs: Iterable[float], direction: str) -
     return [(int(a), int(b)) for a, b in zip(first, last, strict=True)]
 
 
-def ranking(results: pd.DataFrame) -> pd.DataFrame:
+def ranking(results: pd.DataFrame, paired: Mapping[str, tuple[int, int, int]] | None = None) -> pd.DataFrame:
     """The board of one metric: `BOARD_COLUMNS`, ranked models best first, then unranked ones, then controls.
 
     `results` are those of one protocol, one metric and one slice. A model is unranked, with the reason in its notes,
-    when its value is undefined or its run is no result. Controls are shown and never ranked.
+    when its value is undefined or its run is no result. Controls are shown and never ranked. `paired` gives the first
+    and last rank and the tie group of every ranked model by a paired comparison; without it ranks come from
+    `rank_ranges`, and a tie group ends where an interval lies wholly behind that of the group's best. A tie group of 0
+    means that the model is not ranked.
     """
     import pandas as pd
 
@@ -153,16 +156,36 @@ def ranking(results: pd.DataFrame) -> pd.DataFrame:
     frame["place"] = [
         "control" if c else "ranked" if ok else "unranked" for c, ok in zip(frame["control"], complete, strict=True)
     ]
-    frame["rank"] = ""
+    frame["rank"], frame["tie_group"] = "", 0
     ranked = frame[frame["place"] == "ranked"]
     if len(ranked):
-        ranges = rank_ranges(ranked["low"], ranked["high"], ranked["direction"].iloc[0])
+        if paired is None:
+            ranges = rank_ranges(ranked["low"], ranked["high"], ranked["direction"].iloc[0])
+            groups = _tie_groups(ranked)
+        else:
+            ranges = [paired[model][:2] for model in ranked["model"]]
+            groups = [paired[model][2] for model in ranked["model"]]
         frame.loc[ranked.index, "rank"] = [str(a) if a == b else f"{a}-{b}" for a, b in ranges]
+        frame.loc[ranked.index, "tie_group"] = groups
     sign = -1.0 if len(frame) and frame["direction"].iloc[0] == "higher" else 1.0
     order = pd.DataFrame(
         {"place": frame["place"].map(PLACES.index), "value": sign * frame["value"], "model": frame["model"]}
     ).sort_values(["place", "value", "model"], kind="stable")
     return frame.loc[order.index, list(BOARD_COLUMNS)].reset_index(drop=True)
+
+
+def _tie_groups(ranked: pd.DataFrame) -> list[int]:
+    """The tie group of each row, by intervals; one without an interval is never told apart."""
+    sign = -1.0 if ranked["direction"].iloc[0] == "higher" else 1.0
+    near, far = ("high", "low") if sign < 0 else ("low", "high")
+    groups: dict[str, int] = {}
+    group, leader = 0, -math.inf
+    order = ranked.assign(key=sign * ranked["value"]).sort_values(["key", "model"], kind="stable")
+    for row in records(order):
+        if group == 0 or sign * row[near] > leader:
+            group, leader = group + 1, sign * row[far]
+        groups[row["model"]] = group
+    return [groups[model] for model in ranked["model"]]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from audiometry.benchmark.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Subject", "changed_rows", "line_rows", "paired", "side_by_side", "subject_of"]
+__all__ = ["Subject", "line_rows", "most_different", "paired", "side_by_side", "subject_of"]
 
 
 class Subject(NamedTuple):
@@ -64,6 +64,19 @@ def _side(subject: Subject) -> Side:
     return Side(subject.run, subject.model, Path(subject.folder), document)
 
 
+def most_different(a: pd.DataFrame, b: pd.DataFrame, most: int = 10) -> tuple[Changed, ...]:
+    """The samples whose number of wrong words changed most, B's minus A's: for metrics that no sample has alone.
+
+    `a` and `b` are from `evidence.read_samples`; nothing where no words were counted.
+    """
+    if "errors" not in a or "errors" not in b:
+        return ()
+    change = (b.set_index("sample_id")["errors"] - a.set_index("sample_id")["errors"]).dropna()
+    change = change[change != 0].sort_index()
+    order = change.abs().sort_values(ascending=False, kind="stable").index[:most]
+    return tuple(Changed(str(name), float(change[name])) for name in order)
+
+
 def line_rows(lines: tuple[Line, ...]) -> pd.DataFrame:
     """Paired comparisons as rows: slice, n, a, b, difference (B minus A), low, high, p, p_adjusted, verdict, unit."""
     import pandas as pd
@@ -77,13 +90,6 @@ def line_rows(lines: tuple[Line, ...]) -> pd.DataFrame:
         }
         for line in lines
     ])  # fmt: skip
-
-
-def changed_rows(changed: tuple[Changed, ...]) -> pd.DataFrame:
-    """The samples that changed most as rows: sample_id, change (B minus A)."""
-    import pandas as pd
-
-    return pd.DataFrame([{"sample_id": one.sample_id, "change": one.change} for one in changed])
 
 
 def side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Numbers of many models as a table of shades: models by tasks, and models by the groups of a slice.
 
-A darker (on a dark page, brighter) blue is better: one hue, told apart by its lightness, with the number in each cell.
+A stronger blue is better: one hue, told apart by its lightness, with the number in each cell.
 Pure functions over frames; no page.
 """
 
@@ -33,7 +33,8 @@ MIDDLE = (5, 95)
 HEATMAP_STYLE = (
     """
 .am-heat { border-collapse: separate; border-spacing: 2px; font-size: .86rem; font-variant-numeric: tabular-nums; }
-.am-heat caption { text-align: left; caption-side: bottom; padding-top: .5rem; opacity: .72; font-size: .86rem; }
+.am-heat caption { text-align: left; caption-side: bottom; padding-top: .5rem; opacity: .72; font-size: .86rem;
+  position: sticky; left: 0; max-width: min(60rem, 86vw); }
 .am-heat th, .am-heat td { border: 0; padding: .3rem .45rem; text-align: right; white-space: nowrap; }
 .am-heat tbody th { position: sticky; left: 0; z-index: 1; text-align: left; font-weight: 600; max-width: 15rem;
   overflow: hidden; text-overflow: ellipsis; background: var(--am-ground, #fff); }

@@ -92,7 +92,7 @@ def history_figure(rows: pd.DataFrame, *, title: str, dark: bool = False) -> go.
 def _spread(number: int, most: int = 8) -> Sequence[int]:
     """At most `most` places from the first to the last."""
     step = max(1, -(-number // most))
-    return range(0, number, step)
+    return list(range(0, number, step))
 
 
 def _marks(part: pd.DataFrame, scale: float, version: str, place: int, *, dark: bool) -> go.Scatter:

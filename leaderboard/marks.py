@@ -1,4 +1,4 @@
-"""Small marks in the cells of tables: an interval on a line, where a run comes from, a link in a row's name."""
+"""Small marks in the cells of tables: an interval on a line, a link in a row's name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from audiometry.leaderboard.figures import short_name
 from audiometry.leaderboard.markup import word
 
-__all__ = ["MARKS_STYLE", "link_cell", "mark_cell", "origin_html", "page_link", "span_html"]
+__all__ = ["MARKS_STYLE", "link_cell", "mark_cell", "page_link", "span_html"]
 
 LONGEST_LINK = 500
 """Characters of a name that a link carries; a longer one has no link."""
@@ -21,17 +21,8 @@ MARKS_STYLE = """
   background: #1b8fce; opacity: .6; }
 .am-span b { position: absolute; top: .1rem; width: .6rem; height: .6rem; margin-left: -.3rem; border-radius: 50%;
   background: #1b8fce; }
-.am-origin { white-space: nowrap; font-size: .86rem; } .am-origin b { font-weight: 700; margin-right: .2rem; }
-.am-cite { font-size: .88rem; opacity: .86; overflow-wrap: anywhere; margin: .2rem 0; }
 """
-"""CSS of the marks, and of a page's citation line."""
-
-ORIGINS = {
-    "verified": ("✓", "submitted, and run by a worker of this board"),
-    "self-reported": ("?", "imported: run and reported by somebody else"),
-    "local": ("⌂", "run by whoever owns this store"),
-}
-"""A sign before each origin, so that it is not told by a colour, and what it means."""
+"""CSS of the marks."""
 
 
 def mark_cell(html: str, name: str, *, left: bool = False, kind: str = "") -> str:
@@ -53,19 +44,6 @@ def page_link(page: str, name: str, text: str | None = None, **parameters: str) 
 def link_cell(page: str, name: str, **parameters: str) -> str:
     """The cell that names its row, as a link."""
     return f'<th scope="row" class="am-left am-name">{page_link(page, name, None, **parameters)}</th>'
-
-
-def origin_html(origins: str) -> str:
-    """Where a row's runs come from: ``local``, ``verified``, ``self-reported``, or several joined by semicolons.
-
-    >>> origin_html("local")
-    '<span class="am-origin"><span title="run by whoever owns this store"><b aria-hidden="true">⌂</b><bdi>local</bdi></span></span>'
-    """  # noqa: E501  (one line of HTML)
-    marks = []
-    for origin in origins.split("; "):
-        sign, title = ORIGINS.get(origin, ("", ""))
-        marks.append(f'<span title="{escape(title)}"><b aria-hidden="true">{sign}</b>{word(origin)}</span>')
-    return f'<span class="am-origin">{", ".join(marks)}</span>'
 
 
 def span_html(low: float, high: float, point: float, ends: tuple[float, float]) -> str:

@@ -18,9 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "ICON", "LOGO", "STYLE", "callout", "citation", "heading", "notes_html", "ranking_table", "slice_table", "tiles",
+    "ICON",
+    "LOGO",
+    "STYLE",
+    "callout",
+    "citation",
+    "heading",
+    "notes_html",
+    "origin_html",
+    "ranking_table",
+    "slice_table",
+    "tiles",
     "word",
-]  # fmt: skip
+]
 
 LINE = (
     '<g fill="none" stroke="#1b8fce" stroke-width="3" stroke-linecap="round" stroke-linejoin="round">'
@@ -74,11 +84,15 @@ STYLE = (
 .am-tile span { font-size: .8rem; opacity: .75; }
 .am-text { border: 1px solid rgba(128, 128, 128, .25); border-radius: .4rem; padding: .45rem .7rem;
   margin: .15rem 0 .6rem; overflow-wrap: anywhere; white-space: pre-wrap; min-height: 2.3rem; }
+.am-origin { white-space: nowrap; font-size: .86rem; } .am-origin b { font-weight: 700; margin-right: .2rem; }
+.am-table td.am-wide { min-width: 11rem; }
+.am-cite { font-size: .88rem; opacity: .86; overflow-wrap: anywhere; margin: .2rem 0; }
 .am-label, h2.am-label { font-size: .84rem; opacity: .78; font-weight: 600; padding: 0; margin: 0; letter-spacing: 0; }
 h2.am-label { margin-top: .7rem; }
 @media (max-width: 640px) {
   .am-head h1 { font-size: 1.6rem; }
-  .am-table thead { position: absolute; clip-path: inset(50%); height: 1px; width: 1px; overflow: hidden; }
+  .am-table thead { display: block; position: absolute; clip-path: inset(50%); height: 1px; width: 1px;
+    overflow: hidden; }
   .am-table { display: flex; flex-direction: column; } .am-table caption { order: 9; }
   .am-table tbody, .am-table tr, .am-table caption { display: block; }
   .am-table tbody tr { display: flex; flex-wrap: wrap; align-items: baseline; gap: .15rem .9rem; padding: .6rem 0;
@@ -95,6 +109,13 @@ h2.am-label { margin-top: .7rem; }
 
 SAMPLES_PAGE = "samples"
 
+ORIGINS = {
+    "verified": ("✓", "submitted, and run by a worker of this board"),
+    "self-reported": ("?", "imported: run and reported by somebody else"),
+    "local": ("⌂", "run by whoever owns this store"),
+}
+"""A sign before each origin, so that it is not told by a colour, and what it means."""
+
 
 def word(text: str) -> str:
     """A text from outside, safe in HTML."""
@@ -109,6 +130,19 @@ def heading(title: str, lead: str) -> str:
 def callout(text: str, kind: str = "") -> str:
     """A note that must be seen: `kind` is empty (read with care), ``am-info`` or ``am-error``."""
     return f'<div class="am-callout {escape(kind)}" role="note"><p>{escape(text)}</p></div>'
+
+
+def origin_html(origins: str) -> str:
+    """Where a row's runs come from: ``local``, ``verified``, ``self-reported``, or several joined by semicolons.
+
+    >>> origin_html("mine")
+    '<span class="am-origin"><span title=""><b aria-hidden="true"></b><bdi>mine</bdi></span></span>'
+    """
+    marks = []
+    for origin in origins.split("; "):
+        sign, title = ORIGINS.get(origin, ("", ""))
+        marks.append(f'<span title="{escape(title)}"><b aria-hidden="true">{sign}</b>{word(origin)}</span>')
+    return f'<span class="am-origin">{", ".join(marks)}</span>'
 
 
 def notes_html(notes: Iterable[str]) -> str:
@@ -139,9 +173,9 @@ def ranking_table(board: pd.DataFrame, metric: str, link: Mapping[str, str | lis
 
     `link` is what a link to a model's samples carries beside the model (task, protocol, …).
     """
-    head = ["Rank", "Model", metric, "95 % interval", "n", "Failed", "Empty", "Speed", "Read with care"]
+    head = ["Rank", "Model", metric, "95 % interval", "n", "Failed", "Empty", "Speed", "Origin", "Read with care"]
     titles = {"Speed": "Seconds of sound per second of work (RTFx), on the machine of its own run; higher is faster"}
-    left = ("Model", "Read with care")
+    left = ("Model", "Origin", "Read with care")
     cells = "".join(
         f'<th scope="col"{_left(name in left)} title="{titles.get(name, "")}">{escape(name)}</th>' for name in head
     )
@@ -186,7 +220,7 @@ def _ranking_row(row: Mapping[str, Any], metric: str, link: Mapping[str, str | l
         f'<th scope="row" class="am-left am-name"><a href="{escape(target)}" title="{escape(model[:300])}">'
         f"{word(short_name(model, 60))}</a></th>"
         f"{_number_cells(row, metric)}{_count_cells(row, ('failed', 'empty'))}"
-        f'<td class="am-interval" data-name="Speed">{speed}</td>'
+        f'<td class="am-interval" data-name="Speed">{speed}</td><td class="am-left">{origin_html(row["origin"])}</td>'
         f'<td class="am-left am-wide">{notes_html([*counts, *row["notes"]])}</td></tr>'
     )
 

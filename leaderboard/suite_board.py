@@ -17,6 +17,7 @@ import numpy as np
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.registry import SUITES, TASKS, parse_spec
 from audiometry.benchmark.types import FloatArray, IntArray
+from audiometry.leaderboard.board import records
 from audiometry.leaderboard.queries import State, headlines
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "Measured",
     "SuiteTasks",
     "board_of",
+    "board_order",
     "find_models",
     "interval_ranks",
     "measured_suites",
@@ -115,8 +117,9 @@ def tasks_of_suite(name: str, protocols: pd.DataFrame) -> SuiteTasks:
         return SuiteTasks(name, "", tuple(Measured(str(task), str(task), 1.0, str(digest)) for task, digest in pairs))
     version, weights = _registered()[name]
     known: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
-    for row in whole.itertuples():
-        known.setdefault((row.task, row.version, tuple(sorted(row.settings.items()))), str(row.protocol))
+    for row in records(whole):
+        key = (row["task"], row["version"], tuple(sorted(row["settings"].items())))
+        known.setdefault(key, row["protocol"])
     tasks = []
     for spec, weight in weights.items():
         identity = _identity(spec)
@@ -137,6 +140,15 @@ def measured_suites(protocols: pd.DataFrame) -> list[SuiteTasks]:
 def board_of(state: State, suite: SuiteTasks) -> pd.DataFrame:
     """`suite_ranking` by intervals, of what the store that `state` tells of holds; kept until it changes."""
     return suite_ranking(headlines(state, suite.digests), suite.weights)
+
+
+def board_order(state: State, protocols: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """`names` of models in the order of the most complete suite's board, those that are not on it last."""
+    board = board_of(state, measured_suites(protocols)[0])
+    known = set(names)
+    first = [name for name in board["model"] if name in known]
+    there = set(first)
+    return [*first, *(name for name in names if name not in there)]
 
 
 def interval_ranks(low: FloatArray, high: FloatArray, direction: str) -> tuple[IntArray, IntArray]:
@@ -225,14 +237,15 @@ def _with_others(ranked: pd.DataFrame, heads: pd.DataFrame, tasks: int) -> pd.Da
     })  # fmt: skip
     frame = frame.loc[keys.sort_values(["place", "mean", "left", "model"], kind="stable").index].reset_index(drop=True)
     texts, groups, group, leader = [], [], 0, -np.inf
-    for row in frame.itertuples():
-        if row.place != "ranked":
+    for row in records(frame):
+        if row["place"] != "ranked":
             texts.append("")
             groups.append(0)
             continue
-        if row.low > leader:  # surely worse than the best of the group before
-            group, leader = group + 1, row.high
-        texts.append(str(int(row.first)) if row.first == row.last else f"{int(row.first)}-{int(row.last)}")
+        if row["low"] > leader:  # surely worse than the best of the group before
+            group, leader = group + 1, row["high"]
+        ends = int(row["first"]), int(row["last"])
+        texts.append(str(ends[0]) if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}")
         groups.append(group)
     return frame.assign(rank=texts, tie_group=groups)[list(SUITE_COLUMNS)]
 

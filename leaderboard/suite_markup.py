@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from audiometry.leaderboard.board import describe_metric, format_rtfx, format_value, records
-from audiometry.leaderboard.marks import link_cell, mark_cell, origin_html, span_html
-from audiometry.leaderboard.markup import word
+from audiometry.leaderboard.marks import link_cell, mark_cell, span_html
+from audiometry.leaderboard.markup import origin_html, word
 from audiometry.leaderboard.tables import cell, grouped_table, table
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def suite_tasks(suite: SuiteTasks, heads: pd.DataFrame, reasons: Mapping[str, st
         best = cell("–", "Best", kind="am-none", left=True)
         metric = "–"
         if len(part):
-            lower = str(part["direction"].iloc[0]) == "lower"
-            top = part.loc[part["value"].idxmin() if lower else part["value"].idxmax()]
+            sign = 1.0 if part["direction"].iloc[0] == "lower" else -1.0
+            top = min(records(part), key=lambda row: sign * row["value"])
             best = cell(f"{top['model']}: {format_value(top['value'], str(top['unit']))}", "Best", left=True)
             metric = f"{describe_metric(str(top['metric']), '')[0]}, {top['direction']} is better"
         share = f"{100 * one.weight / weights:.1f} %"

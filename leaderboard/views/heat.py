@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -20,7 +21,7 @@ __all__ = ["show"]
 
 WAYS = ("models by tasks", "models by a slice")
 
-LEAD = "Where each model is strong and weak: darker is better, each number stands in its cell."
+LEAD = "Where each model is strong and weak: the bluer the better, with each number in its cell."
 
 CAPTION_TASKS = (
     "Headline of each task, in percent where its unit is a fraction. Shades are spread within a column, over all "
@@ -58,11 +59,11 @@ def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
         return
     cells = heatmap.heat_cells(heads[~heads["control"] | heads["model"].isin(page)], "protocol")
     shown = cells[cells["model"].isin(page)]
-    facts = heads.drop_duplicates("protocol").set_index("protocol")
+    facts = {row["protocol"]: row for row in board.records(heads.drop_duplicates("protocol"))}
     columns = [
-        Column(one.protocol, one.task, _metric(facts.loc[one.protocol]))
+        Column(one.protocol, one.task, _metric(facts[one.protocol]))
         for one in suite.tasks
-        if one.protocol is not None and one.protocol in facts.index
+        if one.protocol is not None and one.protocol in facts
     ]
     st.html(heatmap.legend_html())
     st.html(heatmap.heatmap_html(shown, page, columns, "protocol", CAPTION_TASKS, "models"))
@@ -100,7 +101,7 @@ def _slices(store: Store) -> None:
     shared.share(cells[cells["model"].isin(order["model"])][names], link, "heat map", choice.task)
 
 
-def _metric(row: pd.Series) -> str:
+def _metric(row: Mapping[str, Any]) -> str:
     sign = "%" if row["unit"] == "fraction" else str(row["unit"])
     way = "↓" if row["direction"] == "lower" else "↑"
     return f"{board.describe_metric(str(row['metric']), '')[0]}, {sign} {way}"

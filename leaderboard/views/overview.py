@@ -67,7 +67,8 @@ def show() -> None:
         st.html(suite_markup.suite_tasks(suite, heads, pairs.reasons))
     with st.expander("How to read this"):
         st.markdown(HOW)
-    kept = {name: st.query_params[name] for name in ("find", "origin") if name in st.query_params}
+    kept = {"find": find} if find else {}
+    kept |= {"origin": origin[0]} if origin else {}
     name = f"{suite.name} {suite.version}".strip()
     shared.share(chosen.rename(columns={"newest": "created"}), {"suite": suite.name, **kept}, "suite", name)
 
