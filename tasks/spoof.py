@@ -21,7 +21,7 @@ from audiometry.tasks.corpora.asvspoof import asvspoof5, asvspoof2019_la, asvspo
 from audiometry.tasks.corpora.in_the_wild import in_the_wild
 from audiometry.tasks.corpora.layout import CorpusFolder
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
-from audiometry.tasks.corpora.spoof.equalisation import Level
+from audiometry.tasks.corpora.spoof.equalisation import REVISION, Level
 from audiometry.tasks.metrics.detection import check_orientation
 from audiometry.tasks.spoof_asv import Edition, asv_file_errors, tandem_weights
 from audiometry.tasks.spoof_reduce import SpoofPlan, spoof_metrics, spoof_reduce, table_scores, trial_counts
@@ -236,7 +236,7 @@ def spoof_embedded(*, protocol: Protocol = "unseen-attack", level: Level = "E4")
         trials=lambda: trials,
         by_source=True,
         notes=notes,
-        settings={"corpus": "spoof-embedded", "protocol": protocol, "level": level},
+        settings={"corpus": "spoof-embedded", "protocol": protocol, "level": level, "equalisation": REVISION},
     )
 
 

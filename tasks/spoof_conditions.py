@@ -14,7 +14,7 @@ from audiometry.benchmark.seeds import hash_order
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.conditions import apply_condition, parse_condition
 from audiometry.tasks.corpora.rows import SpoofingTrial
-from audiometry.tasks.corpora.spoof.equalisation import Level
+from audiometry.tasks.corpora.spoof.equalisation import REVISION, Level
 from audiometry.tasks.metrics.latency import latency_counts, latency_metrics, latency_reduce
 from audiometry.tasks.metrics.weighting import ratio
 from audiometry.tasks.spoof import BONA_FIDE_TARGET, Protocol, attack_of, embedded_trials, spoof_samples, spoof_task
@@ -84,7 +84,13 @@ def spoof_robustness(*, protocol: Protocol = "unseen-attack", level: Level = "E4
         trials=lambda: chosen,
         samples=lambda: conditioned_samples(chosen),
         notes=(*notes, "all conditions of a trial are resampled together"),
-        settings={"corpus": "spoof-embedded", "protocol": protocol, "level": level, "trials": str(trials or "all")},
+        settings={
+            "corpus": "spoof-embedded",
+            "protocol": protocol,
+            "level": level,
+            "equalisation": REVISION,
+            "trials": str(trials or "all"),
+        },
     )
 
 
@@ -123,5 +129,5 @@ def spoof_latency(*, level: Level = "E4", trials: int = 100) -> Task:
         metrics=(MEAN_TIME, *timed),
         exclusive=True,
         notes=notes,
-        settings={"corpus": "spoof-embedded", "level": level, "trials": str(trials)},
+        settings={"corpus": "spoof-embedded", "level": level, "equalisation": REVISION, "trials": str(trials)},
     )

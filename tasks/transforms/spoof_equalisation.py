@@ -8,7 +8,7 @@ import numpy as np
 
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import FloatArray, Waveform
-from audiometry.tasks.corpora.spoof.equalisation import BANDS, Level, equalise
+from audiometry.tasks.corpora.spoof.equalisation import BANDS, REVISION, Level, equalise
 from audiometry.tasks.transforms.changes import change
 
 __all__ = ["equalised"]
@@ -21,7 +21,7 @@ def _check(*, level: str = "E4", target: str = "") -> None:
         _spectrum(target)
 
 
-@change("spoof-equalisation", version="1", check=_check)
+@change("spoof-equalisation", version=REVISION, check=_check)
 def equalised(waveform: Waveform, generator: np.random.Generator, *, level: Level = "E4", target: str = "") -> Waveform:
     """Equalised to `level`; `target` holds the 24 decibels of the long-term spectrum that E4 gives, with commas."""
     return equalise(waveform, level, generator, target=_spectrum(target) if level == "E4" else None)

@@ -28,7 +28,15 @@ from audiometry.tasks.corpora.making import package_versions
 from audiometry.tasks.corpora.prepared import Built, Clip, PreparedCorpus, Report, sha256_of
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
 from audiometry.tasks.corpora.spoof.attacks import ATTACKS, PROTOCOL, make
-from audiometry.tasks.corpora.spoof.equalisation import LEVELS, RATE, SHORTEST, Level, active_span, long_term_spectrum
+from audiometry.tasks.corpora.spoof.equalisation import (
+    LEVELS,
+    RATE,
+    REVISION,
+    SHORTEST,
+    Level,
+    active_span,
+    long_term_spectrum,
+)
 from audiometry.tasks.corpora.spoof.plan import BONA_FIDE_NAME, NAME, PlannedTrial, TrialSet, plan_trials
 from audiometry.tasks.corpora.spoof.sources import beginning, recordings, speakers
 
@@ -78,7 +86,7 @@ class SpoofEmbedded(PreparedCorpus):
         _, _, attack, rest = clip.id.split("/", 3)
         known = {one.name for one in ATTACKS}
         target = ",".join(f"{value:.2f}" for value in self.target) if level == "E4" else ""
-        settings = (("level", level), ("target", target), ("version", "1"))
+        settings = (("level", level), ("target", target), ("version", REVISION))
         seed = derive_seed(0, EQUALISATION, clip.id)
         audio = Audio(
             str(self.folder / clip.file), transforms=(Transform(EQUALISATION, settings, seed),), digest=clip.sha256,
