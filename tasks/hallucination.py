@@ -103,9 +103,9 @@ def padding(
 
 
 @task("hallucination-non-speech")
-def hallucination_non_speech(*, language: str | None = None, normaliser: str = "basic-1") -> Task:
+def hallucination_non_speech(*, language: str | None = None, normaliser: str = "basic-1", seconds: float = 0.0) -> Task:
     """Words written for 200 clips in which nobody speaks: silence, noise, tones, music and babble."""
-    return non_speech_task(open_corpus("non-speech"), language=language, normaliser=normaliser)
+    return non_speech_task(open_corpus("non-speech"), language=language, normaliser=normaliser, seconds=seconds)
 
 
 @task("hallucination-padded-asterisk-en")
@@ -115,24 +115,32 @@ def hallucination_padded_asterisk_en(*, clips: int = 100, seconds: float = 5.0, 
     return padded_task(corpus, name=f"hallucination-padded-{corpus.name}", clips=clips, seconds=seconds, level=level)
 
 
-def non_speech_task(corpus: SpeechCorpus, *, language: str | None, normaliser: str) -> Task:
-    """The task on the corpus `non-speech`. Slices: kind of sound, its group, and the clip's length.
+def non_speech_task(corpus: SpeechCorpus, *, language: str | None, normaliser: str, seconds: float = 0.0) -> Task:
+    """The task on the corpus `non-speech`. Slices: kind of sound, its group, and the length that is heard.
 
     `language` is told to the model with each request (for models that must be told). `normaliser` names how texts are
-    normalised before words are counted: what stands in brackets (``[music]``) and symbols are no words.
+    normalised before words are counted: what stands in brackets (``[music]``) and symbols are no words. Of each clip
+    the first `seconds` are heard, or all of it where that is 0.
 
-    Raises UnknownNameError for a normaliser that is not there.
+    Raises UnknownNameError for a normaliser that is not there, SettingError for a negative length.
     """
     change = named_normaliser(normaliser)
+    if seconds < 0:
+        raise SettingError(f"task 'hallucination-{corpus.name}': seconds={seconds:g}; give 0 for whole clips, or more")
 
     def samples() -> Iterator[Sample]:
         for utterance in corpus.utterances():
             kind, length, _ = utterance.id.rpartition("/")[2].rsplit("-", 2)
+            heard = _start_of(utterance.audio, seconds)
             yield Sample(
                 id=utterance.id,
-                request=Request("transcribe", {"input": utterance.audio}, language=language),
+                request=Request("transcribe", {"input": heard}, language=language),
                 target="",
-                slices={"kind": kind, "sound": KINDS[kind].group, "length": length},
+                slices={
+                    "kind": kind,
+                    "sound": KINDS[kind].group,
+                    "length": length if heard is utterance.audio else f"{seconds:02g}s",
+                },
                 cluster=utterance.id,
             )
 
@@ -148,8 +156,17 @@ def non_speech_task(corpus: SpeechCorpus, *, language: str | None, normaliser: s
         reduce=reduce_non_speech,
         metrics=NON_SPEECH_METRICS,
         notes=corpus.notes,
-        settings={"corpus": corpus.name, "normaliser": normaliser} | ({"language": language} if language else {}),
+        settings={"corpus": corpus.name, "normaliser": normaliser}
+        | ({"language": language} if language else {})
+        | ({"seconds": f"{seconds:g}"} if seconds else {}),
     )
+
+
+def _start_of(audio: Audio, seconds: float) -> Audio:
+    """The first `seconds` of a clip; all of it where they are 0, or it is no longer."""
+    if not seconds or (audio.seconds is not None and audio.seconds <= seconds):
+        return audio
+    return replace(audio, end=audio.start + seconds, seconds=seconds)
 
 
 def padded_task(corpus: SpeechCorpus, *, name: str, clips: int, seconds: float, level: float) -> Task:

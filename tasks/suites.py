@@ -61,8 +61,8 @@ def core() -> Suite:
     """What runs everywhere on human speech, in minutes: words, entities, format, noise, rooms, codecs, invention."""
     ladders = _family(*(f"{name}:clips=20" for name in NOISE))
     content = _family("entities-asterisk-en", "formatting-asterisk-en")
-    invented = _family("hallucination-non-speech", "hallucination-padded-asterisk-en:clips=20")
-    return Suite("2", {"wer-asterisk-en": 1.0, **content, **ladders, **invented, "bias-device-en:clips=150": 1.0})
+    invented = _family("hallucination-non-speech:seconds=3", "hallucination-padded-asterisk-en:clips=20")
+    return Suite("3", {"wer-asterisk-en": 1.0, **content, **ladders, **invented, "bias-device-en:clips=150": 1.0})
 
 
 @suite("asr")
@@ -100,9 +100,9 @@ def robustness() -> Suite:
 def full() -> Suite:
     """Everything that runs without a corpus of your own."""
     return Suite(
-        "1",
+        "2",
         {
             **asr().weights, **SYNTHESIS, **HALLUCINATION, **NOISE, **GROUPS, **UNDERSTANDING, **TRANSLATION,
-            "ambiguity": 1.0, "conversation": 1.0, "align-matched-voices": 1.0,
+            "ambiguity": 1.0, **_family("conversation", "conversation-spoken"), "align-matched-voices": 1.0,
         },
     )  # fmt: skip

@@ -111,6 +111,24 @@ def test_slices_name_kind_group_and_length(silent_places: Task) -> None:
     assert {one["kind"] for one in found} == set(KINDS)
 
 
+def test_the_start_of_each_clip_can_do() -> None:
+    corpus = Made("non-speech", SOUNDS)
+    cut = non_speech_task(corpus, language=None, normaliser="basic-1", seconds=2.0)  # type: ignore[arg-type]
+    samples = list(cut.samples())
+    assert len(samples) == len(SOUNDS)
+    assert {(one.request.audios["input"].seconds, one.slices["length"]) for one in samples} == {
+        (1.0, "01s"), (2.0, "02s")
+    }  # fmt: skip
+    assert {(one.request.audios["input"].start, one.request.audios["input"].end) for one in samples} == {
+        (0.0, None), (0.0, 2.0)
+    }  # fmt: skip
+    assert cut.settings["seconds"] == "2"
+    whole = non_speech_task(corpus, language=None, normaliser="basic-1")  # type: ignore[arg-type]
+    assert "seconds" not in whole.settings
+    with pytest.raises(SettingError, match="seconds=-1"):
+        non_speech_task(corpus, language=None, normaliser="basic-1", seconds=-1.0)  # type: ignore[arg-type]
+
+
 def test_each_clip_comes_with_three_paddings(padded: Task) -> None:
     samples = list(padded.samples())
     assert len({sample.id for sample in samples}) == 12
