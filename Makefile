@@ -24,9 +24,10 @@ test: lint typecheck recordings browser  ## Pass every check: lint, types, tests
 	$(BIN)/coverage report --include='benchmark/*,tasks/*' --fail-under=95 > /dev/null || \
 		{ echo "coverage of benchmark and tasks is below 95 %"; exit 1; }
 
-lint: environment  ## Check style.
+lint: environment  ## Check style, and that every pinned package has the hashes of its files.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python .ci/lock.py check
 
 format: environment  ## Put the code in order.
 	$(BIN)/ruff format .

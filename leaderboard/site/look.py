@@ -85,7 +85,8 @@ h2 { font-size: 1.25rem; margin: 2rem 0 .5rem; }
 .am-table th a, .am-table td a { color: inherit; }
 .site-links { display: flex; flex-wrap: wrap; gap: .3rem 1rem; padding: 0; list-style: none; }
 .site-links [aria-current] { font-weight: 700; text-decoration: none; color: inherit; }
-.site-span { width: 11rem; height: 1.1rem; display: block; overflow: hidden; }
+.am-table tbody th { min-width: 9.5rem; }
+.site-span { width: 8rem; height: 1.1rem; display: block; overflow: hidden; }
 .site-span line { stroke: var(--mark); stroke-width: 3; vector-effect: non-scaling-stroke; }
 .site-span .site-point { stroke-width: 7; }
 .site-sort { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
@@ -136,7 +137,6 @@ const sortBy = (table, head, column) => {
 
 for (const table of document.querySelectorAll("table[data-sort]")) {
   [...table.tHead.rows[0].cells].forEach((head, column) => {
-    if (!head.textContent.trim()) return;
     const button = document.createElement("button");
     button.type = "button";
     button.className = "site-sort";

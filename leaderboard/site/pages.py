@@ -86,7 +86,7 @@ def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFra
     name, meaning = board.describe_metric(metric, str(results["direction"].iloc[0]))
     origins = dict(zip(results["model"], results["origin"], strict=True))
     span = _span(ranking)
-    head = ["Rank", "Model", name, "95 % interval", "", "n", "Failed", "Empty", "Speed", "Read with care"]
+    head = ["Rank", "Model", name, "95 % interval", "Drawn", "n", "Failed", "Empty", "Speed", "Read with care"]
     groups = {"ranked": "", "unranked": "Not ranked", "control": "Controls, never ranked"}
     bodies = []
     for place, label in groups.items():
@@ -236,7 +236,7 @@ def _ranking_row(
         f"{escape(board.format_value(row['value'], row['unit']))}</td>"
         f'<td class="am-interval" data-value="{_plain(row["low"])}">'
         f"{escape(board.format_interval(row['low'], row['high'], row['unit']))}</td>"
-        f'<td class="am-wide">{_line(row, span)}</td>'
+        f'<td class="am-wide" data-value="{_plain(row["value"])}">{_line(row, span)}</td>'
         + "".join(
             f'<td data-name="{name}" data-value="{row[name]}">{row[name]:,}</td>' for name in ("n", "failed", "empty")
         )
