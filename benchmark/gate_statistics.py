@@ -44,9 +44,10 @@ class Loss:
 
     `loss` is None where the metric is undefined. `error` is its standard error, None where none can be formed and 0
     where nothing varies; `freedom` its degrees of freedom. `samples` counts the smallest stratum, `changed` the samples
-    whose counts differ. `reach` is how much worse than now the metric can be. `moves` of shape (clusters,) are the
-    clusters' contributions where they add up, else None; `shares` of that shape are the clusters' shares of what the
-    metric counts (words), or of the samples.
+    whose counts differ, and `piece` is how large a change is: a loss x in such pieces adds x · piece to the squared
+    error. `reach` is how much worse than now the metric can be. `moves` of shape (clusters,) are the clusters'
+    contributions where they add up, else None; `shares` of that shape are the clusters' shares of what the metric
+    counts (words), or of the samples.
     """
 
     baseline: float | None
@@ -56,6 +57,7 @@ class Loss:
     freedom: float
     samples: int
     changed: int
+    piece: float
     reach: float
     moves: FloatArray | None
     shares: FloatArray
@@ -90,7 +92,7 @@ def measure_losses(
     """
     check_settings(0.5, resamples)
     if len(baseline) == 0 and len(candidate) == 0:
-        none = Loss(None, None, None, None, 1.0, 0, 0, math.inf, None, np.empty(0), ("no samples",))
+        none = Loss(None, None, None, None, 1.0, 0, 0, 0.0, math.inf, None, np.empty(0), ("no samples",))
         return {metric.name: none for metric in metrics}
     (first, second), notes = shared_units([baseline, candidate])
     names = [metric.name for metric in metrics]
@@ -112,7 +114,7 @@ def loss_p(found: Loss, margin: float) -> float:
     By swaps of the two models' answers, less the margin, where contributions add up; else by Student's t.
 
     >>> moves = np.repeat([0.01, -0.01, 0.0], [14, 4, 82])
-    >>> found = Loss(0.3, 0.4, 0.1, 0.04, 99, 100, 18, 0.6, moves, np.full(100, 0.01))
+    >>> found = Loss(0.3, 0.4, 0.1, 0.04, 99, 100, 18, 0.01, 0.6, moves, np.full(100, 0.01))
     >>> round(loss_p(found, 0.0), 3), loss_p(replace(found, moves=None), 0.0) < 0.01
     (0.015, True)
     """
@@ -133,7 +135,7 @@ def loss_bound(found: Loss, confidence: float) -> float | None:
     Where nothing varies, the share of recordings that could differ is bounded, each wholly wrong (Clopper and Pearson;
     see `exact_bounds`).
 
-    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 0.9, None, np.full(500, 0.002))
+    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 0.001, 0.9, None, np.full(500, 0.002))
     >>> round(loss_bound(found, 0.9), 4), round(loss_bound(replace(found, error=0.0), 0.9), 4)
     (0.0128, 0.0041)
     """
@@ -150,16 +152,15 @@ def detectable_loss(found: Loss, margin: float, alpha: float) -> float | None:
     """The true loss that a test at level `alpha` calls larger than `margin` with probability `POWER`, or None.
 
     For a pair whose answers move both ways as these do and that loses so much beside. A loss comes in pieces, and
-    pieces add to the spread: with pieces as large as the changes seen (their root mean square, error / sqrt(changed)) a
-    loss x adds x · piece to the squared error. Where few samples changed, the loss must be in so many pieces that their
-    signs alone show it; where none did, each piece is a recording gone wholly wrong.
+    pieces add to the spread, as much as the changes seen are large. Where few samples changed, the loss must be in so
+    many pieces that their signs alone show it; where none did, each piece is a recording gone wholly wrong.
 
     None where no loss could be shown: no interval, too few recordings, no end to how bad a recording can be, or a loss
     that would have to be larger than the metric allows.
 
-    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 500, 0.9, None, np.full(500, 0.002))
+    >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 500, 0.0005, 0.9, None, np.full(500, 0.002))
     >>> round(detectable_loss(found, 0.0, 0.05), 4)
-    0.0263
+    0.0265
     """
     if not 0 < alpha < 0.5:
         raise SettingError(f"level {alpha} of a one-sided test is not between 0 and 0.5; 0.04 is the default")
@@ -171,7 +172,7 @@ def detectable_loss(found: Loss, margin: float, alpha: float) -> float | None:
     by_signs = found.moves is not None or found.error == 0
     if by_signs and needed > min(found.samples, len(found.shares)):
         return None
-    piece = found.error / math.sqrt(max(found.changed, 1)) if found.error > 0 else found.reach / found.samples
+    piece = found.piece if found.error > 0 else found.reach / found.samples
     if not math.isfinite(piece):
         return None
     beyond = _by_swaps(found, piece, margin, alpha) if by_signs else _by_t(found, piece, margin, alpha)
@@ -192,17 +193,21 @@ def _by_t(found: Loss, piece: float, margin: float, alpha: float) -> float:
 
 
 def _by_swaps(found: Loss, piece: float, margin: float, alpha: float) -> float:
-    """The least x above what swaps of such contributions exceed with chance `alpha`, by what `POWER` takes."""
+    """The least x above what swaps of such contributions exceed with chance `alpha`, by what `POWER` takes.
+
+    Sums of whole numbers go in steps of two, and an exact test waits for the next: half a step on average.
+    """
     from scipy.special import ndtri
 
     error, shares = found.error or 0.0, found.shares
     moves = np.zeros(len(shares)) if found.moves is None else found.moves - (found.loss or 0.0) * shares
-    spare = float(ndtri(POWER))
+    steps = np.abs(found.moves[found.moves != 0]) if found.moves is not None else np.empty(0)
+    spare, wait = float(ndtri(POWER)), float(steps.min(initial=piece))
 
     def short(x: float) -> bool:
         pieces = (margin + x) * piece
         sizes = np.sqrt(moves**2 + pieces * shares + (x * shares) ** 2)
-        return x < swap_critical(sizes, alpha) + spare * math.sqrt(error**2 + pieces)
+        return x < swap_critical(sizes, alpha) + wait + spare * math.sqrt(error**2 + pieces)
 
     return _least(short, start=max(error, piece, UNCHANGED))
 
@@ -237,8 +242,9 @@ class _Pair:
 def _loss(pair: _Pair, values: tuple[float, float], notes: tuple[str, ...]) -> Loss:
     units, metric = pair.first, pair.metric
     shown = [value if math.isfinite(value) else None for value in values]
+    changed, piece = _changes(pair, values)
     found = Loss(
-        shown[0], shown[1], None, None, 1.0, smallest_stratum(units), _changed(pair), math.inf, None,
+        shown[0], shown[1], None, None, 1.0, smallest_stratum(units), changed, piece, math.inf, None,
         _shares(units, metric, values[0]), (*notes, *_few_events(pair)),
     )  # fmt: skip
     if shown[0] is None or shown[1] is None:
@@ -249,7 +255,8 @@ def _loss(pair: _Pair, values: tuple[float, float], notes: tuple[str, ...]) -> L
     moves = None
     if units.clusters >= JACKKNIFE_BELOW:
         moves = contributions(pair.first, pair.second, pair.reduce, metric)
-    return _by_resampling(pair, found) if moves is None else _by_contributions(found, pair.sign * moves)
+    found = _by_resampling(pair, found) if moves is None else _by_contributions(found, pair.sign * moves)
+    return replace(found, piece=max(piece, (found.error or 0.0) / math.sqrt(max(changed, 1))))
 
 
 def _by_contributions(found: Loss, moves: FloatArray) -> Loss:
@@ -312,13 +319,23 @@ def _shares(units: ScoreTable, metric: Metric, value: float) -> FloatArray:
     return np.asarray(weights / weights.sum())
 
 
-def _changed(pair: _Pair) -> int:
-    """How many samples' events differ, or any count where the metric names no events."""
-    names = list(pair.first.counts) if pair.metric.events is None else [pair.metric.events]
-    differs = np.zeros(len(pair.first), dtype=bool)
-    for name in names:
-        differs |= pair.first.counts[name] != pair.second.counts[name]
-    return int(differs.sum())
+def _changes(pair: _Pair, values: tuple[float, float]) -> tuple[int, float]:
+    """How many samples' events differ (any count where the metric names no events), and how large a change is.
+
+    The size is the sum of squares over the sum, as a piece's spread counts, in the metric's unit; 0 without events.
+    """
+    events = pair.metric.events
+    if events is None:
+        names = pair.first.counts
+        differs = np.any([pair.first.counts[name] != pair.second.counts[name] for name in names], axis=0)
+        return int(differs.sum()), 0.0
+    counts = pair.first.counts[events], pair.second.counts[events]
+    sizes = np.abs(counts[1] - counts[0])
+    totals = [float(count.sum()) for count in counts]
+    units = [value / total for value, total in zip(values, totals, strict=True) if total > 0 and math.isfinite(value)]
+    if not units or not sizes.any():
+        return int((sizes > 0).sum()), 0.0
+    return int((sizes > 0).sum()), float((sizes**2).sum() / sizes.sum()) * units[0]
 
 
 def _few_events(pair: _Pair) -> tuple[str, ...]:

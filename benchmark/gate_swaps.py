@@ -61,7 +61,10 @@ def contributions(first: ScoreTable, second: ScoreTable, reduce: Reduce, metric:
         return reduce_blocks(both, _difference(reduce, metric.name), swaps, [metric.name])[metric.name]
 
     whole = float(differences(iter([np.zeros((1, count))]))[0])
-    moves = (whole - differences(_one_by_one(count))) / 2
+    changed = _changed_clusters(first, second)
+    moves = np.zeros(count)
+    if len(changed):
+        moves[changed] = (whole - differences(_one_by_one(changed, count))) / 2
     if not np.isfinite(moves).all():
         return None
     halves = np.random.default_rng(count).integers(0, 2, (CHECKED, count)).astype(np.float64)
@@ -163,13 +166,21 @@ def _tilt(sizes: FloatArray, total: float) -> float | None:
     return float(brentq(lambda tilt: slope(tilt) - total, low, high, xtol=1e-10))
 
 
-def _one_by_one(count: int) -> Iterator[FloatArray]:
-    """Rows that swap one cluster each."""
+def _changed_clusters(first: ScoreTable, second: ScoreTable) -> IntArray:
+    """Codes of the clusters in which any count differs; the others contribute nothing."""
+    differs = np.zeros(len(first), dtype=bool)
+    for name in first.counts:
+        differs |= first.counts[name] != second.counts[name]
+    return np.unique(first.cluster[differs])
+
+
+def _one_by_one(chosen: IntArray, count: int) -> Iterator[FloatArray]:
+    """Rows that swap one of the chosen clusters each."""
     rows = max(1, ROWS // count)
-    for start in range(0, count, rows):
-        stop = min(start + rows, count)
-        block = np.zeros((stop - start, count))
-        block[np.arange(stop - start), np.arange(start, stop)] = 1.0
+    for start in range(0, len(chosen), rows):
+        part = chosen[start : start + rows]
+        block = np.zeros((len(part), count))
+        block[np.arange(len(part)), part] = 1.0
         yield block
 
 
