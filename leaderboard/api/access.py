@@ -25,6 +25,8 @@ BEARER = HTTPBearer(
     description="A token, made with `audiometry token create`.",
 )  # fmt: skip
 
+SHOWN_PATH = 200
+
 NO_TOKEN = "this needs a token: send the header Authorization: Bearer am_…"  # noqa: S105  # tells what is missing
 
 
@@ -87,7 +89,8 @@ def _needs(deed: Deed) -> Callable[..., Actor]:
         if wait := service.token_rate.take(actor.token):
             raise too_many(wait, "too many requests with this token")
         if not actor.may(deed):
-            service.note(actor, "access refused", f"{request.method} {request.scope['route'].path}")
+            where = request.scope["path"][:SHOWN_PATH].replace("\0", "")
+            service.note(actor, "access refused", f"{request.method} {where}")
             raise HTTPException(403, f"the role of this token, {actor.role}, may not {deed}; ask a maintainer")
         check_query(request)
         return actor

@@ -57,7 +57,9 @@ async def received(request: Request, folder: Path, seconds: float) -> Path:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (MULTIPART, *RAW_KINDS):
         kinds = ", ".join((MULTIPART, *RAW_KINDS))
-        raise HTTPException(415, f"send the archive as one of {kinds}; not as {kind or 'a body of no kind'!r}")
+        raise HTTPException(
+            415, f"send the archive as one of {kinds}; not as {repr(kind) if kind else 'a body of no kind'}"
+        )
     archive = folder / "archive"
     try:
         with anyio.fail_after(seconds):
