@@ -41,13 +41,13 @@ class Server:
             raise UserError(f"--server {url!r}: {error}; write https://HOST[:PORT]") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise UserError(f"--server {url!r} is no address of a server; write https://HOST[:PORT]")
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise UserError(f"--server {url!r}: the token would go over the network unencrypted; use https")
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise UserError("a server wants a token: set AUDIOMETRY_TOKEN to the one that you were given (am_…)")
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._token = parts.hostname, port, token
         self._path = parts.path.rstrip("/").removesuffix(PREFIX) + PREFIX
-        self.clear = parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
-        """Whether the token goes over a network unencrypted."""
 
     def submit(self, archive: Path) -> dict[str, Any]:
         """Send an archive; returns the submission as the server shows it.

@@ -143,10 +143,7 @@ def import_results(
 def _server(url: str) -> Server:
     from audiometry.leaderboard.submissions.client import Server
 
-    server = Server(url, os.environ.get("AUDIOMETRY_TOKEN", ""))
-    if server.clear:
-        _say("warning: the token goes over the network unencrypted; use https")
-    return server
+    return Server(url, os.environ.get("AUDIOMETRY_TOKEN", ""))
 
 
 def _local_rows(store: str | None, submission: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
