@@ -42,7 +42,7 @@ class ArtefactStore:
         self._root = str(root).rstrip("/")
 
     def put(self, folder: Path, checked: Checked) -> None:
-        """Take in the files of a checked folder; those that are here already are not written again.
+        """Take in the files of a checked folder; those that came lately are not written again.
 
         Raises SubmissionError for a file that changed since it was checked, StoreError for a place that cannot be
         written.
@@ -80,8 +80,7 @@ class ArtefactStore:
         used, deleted = set(digests), 0
         with self._one_line_errors("delete from"):
             for path in self._find():
-                old = time.time() - self._files.modified(path).timestamp() > older_seconds
-                if old and path.rpartition("/")[2] not in used:
+                if self._age(path) > older_seconds and path.rpartition("/")[2] not in used:
                     self._files.rm_file(path)
                     deleted += 1
         return deleted
@@ -104,10 +103,16 @@ class ArtefactStore:
             raise
 
     def _holds(self, file: FileFact) -> bool:
+        """Whether the file is here, and so young that nobody prunes it before its submission is queued."""
+        place = self._place(file.sha256)
         try:
-            return bool(self._files.info(self._place(file.sha256))["size"] == file.size)
+            whole = self._files.info(place)["size"] == file.size
+            return bool(whole and self._age(place) < DAY_SECONDS / 2)
         except FileNotFoundError:
             return False
+
+    def _age(self, path: str) -> float:
+        return time.time() - float(self._files.modified(path).timestamp())
 
     def _place(self, digest: str) -> str:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):

@@ -17,11 +17,14 @@ from audiometry.leaderboard.submissions.limits import DEFAULT_LIMITS, Limits
 from audiometry.leaderboard.submissions.manifest import FILE, Manifest, read_manifest
 from audiometry.leaderboard.submissions.names import shown
 from audiometry.leaderboard.submissions.queue import Queue
+from audiometry.leaderboard.submissions.states import REJECTED
 
-__all__ = ["WARNINGS", "submit_archive", "submit_folder"]
+__all__ = ["WARNINGS", "prune", "submit_archive", "submit_folder"]
 
 WARNINGS = "warnings"
 """Where the queue's manifest of a submission keeps what `Checked.warnings` says."""
+
+PAGE = 500
 
 UNREADABLE = "(no readable manifest)"
 """The name of a submission whose manifest cannot be read."""
@@ -77,6 +80,18 @@ def submit_archive(
         except SubmissionError as error:
             raise _rejected(Queue(store), submitter, error) from error
         return submit_folder(folder, store=store, artefacts=artefacts, submitter=submitter, limits=limits)
+
+
+def prune(store: Store, artefacts: ArtefactStore) -> int:
+    """Delete files that no submission needs any more: those of rejected ones alone. Returns how many.
+
+    What came within a day stays (`ArtefactStore.prune`).
+    """
+    queue, used, start = Queue(store), set[str](), 0
+    while page := queue.listing(limit=PAGE, offset=start):  # newest first: what comes in meanwhile hides none
+        used |= {file["sha256"] for one in page if one.state != REJECTED for file in one.files}
+        start += PAGE
+    return artefacts.prune(used)
 
 
 def _rejected(queue: Queue, submitter: str, error: UserError) -> SubmissionError:

@@ -38,6 +38,7 @@ Examples:
   audiometry submissions --state running
   audiometry submissions 20260101-120000-0a1b2c3d
   audiometry submissions --server https://board.example.org --json
+  audiometry submissions --prune
 """
 
 IMPORT_HELP = """Put the run of a run folder into the store as self-reported: shown, marked, never taken for verified.
@@ -53,6 +54,9 @@ SHOWN_CHARACTERS = 60
 
 StoreOption = Annotated[str | None, typer.Option(help="Database URL. [default: AUDIOMETRY_STORE, or SQLite]")]
 ServerOption = Annotated[str | None, typer.Option(help="A server to ask instead of the store of this machine.")]
+ArtefactsOption = Annotated[
+    str | None, typer.Option(help="Where files of submissions are kept. [default: under AUDIOMETRY_HOME]")
+]
 Row = Mapping[str, Any]
 
 
@@ -67,9 +71,7 @@ def submit(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder with audiometry.yaml and the weights.")],
     server: ServerOption = None,
     store: StoreOption = None,
-    artefacts: Annotated[
-        str | None, typer.Option(help="Where files of submissions are kept. [default: under AUDIOMETRY_HOME]")
-    ] = None,
+    artefacts: ArtefactsOption = None,
     submitter: Annotated[str, typer.Option(help="Whose it is, in the store of this machine.")] = "local",
     check: Annotated[bool, typer.Option("--check", help="Check the folder, and submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is verified or rejected.")] = False,
@@ -109,9 +111,15 @@ def submissions(
     limit: Annotated[int, typer.Option("--limit", "-L", min=1, max=1000, help="How many, the newest first.")] = 50,
     server: ServerOption = None,
     store: StoreOption = None,
+    artefacts: ArtefactsOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete the files, older than a day, of rejected submissions alone.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> int:
     """List submissions."""
+    if prune:
+        return _prune(store, artefacts)
     if server is not None:
         there = _server(server)
         rows = [there.submission(submission)] if submission else there.submissions(state=state, limit=limit)
@@ -137,6 +145,16 @@ def import_results(
 
     with Store.open(store) as opened:
         print(import_run(folder, opened))
+    return 0
+
+
+def _prune(store: str | None, artefacts: str | None) -> int:
+    from audiometry.benchmark.store import Store
+    from audiometry.leaderboard.submissions.artefacts import ArtefactStore
+    from audiometry.leaderboard.submissions.submit import prune
+
+    with Store.open(store) as opened:
+        print(f"{prune(opened, ArtefactStore(artefacts))} files deleted")
     return 0
 
 

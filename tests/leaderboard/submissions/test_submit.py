@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 import zipfile
@@ -19,7 +20,7 @@ from audiometry.leaderboard.submissions.errors import SubmissionError
 from audiometry.leaderboard.submissions.limits import Limits
 from audiometry.leaderboard.submissions.manifest import from_document, spec_of
 from audiometry.leaderboard.submissions.queue import Queue
-from audiometry.leaderboard.submissions.submit import submit_archive, submit_folder
+from audiometry.leaderboard.submissions.submit import prune, submit_archive, submit_folder
 from audiometry.models.baselines.saved import weights_file
 
 MANIFEST = """
@@ -208,6 +209,29 @@ def test_an_over_size_archive_is_rejected(world: World) -> None:
     with pytest.raises(SubmissionError, match="has more than 10000 bytes"):
         world.submit_archive(content, Limits(file_bytes=10_000))
     assert world.states() == [["received", "rejected"]] * 2
+
+
+def test_files_of_rejected_submissions_alone_are_pruned_once_they_are_old(world: World) -> None:
+    kept = world.submit()
+    world.write("another")
+    rejected = world.submit()
+    world.queue.reject(rejected, "no")
+    assert len(world.files()) == 3
+    assert prune(world.store, world.artefacts) == 0
+    for path in world.kept.rglob("*"):
+        os.utime(path, (0, 0))
+    assert prune(world.store, world.artefacts) == 1
+    assert sorted(world.files()) == sorted(file["sha256"] for file in world.queue.get(kept).files)
+
+
+def test_a_file_that_is_old_enough_to_be_pruned_is_young_again_once_it_is_submitted_again(world: World) -> None:
+    world.queue.reject(world.submit(), "no")
+    for path in world.kept.rglob("*"):
+        os.utime(path, (0, 0))
+    made = world.submit()
+    world.queue.reject(made, "no")
+    assert prune(world.store, world.artefacts) == 0
+    assert len(world.files()) == 2
 
 
 def test_a_store_of_files_that_fails_rejects_and_raises(world: World, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import threading
 import time
@@ -125,6 +126,14 @@ def test_waiting_ends_with_the_submission(
     assert told == ["queued", "running", "running, 42 %, about 4 min left"]
     assert "audiometry: rejected: the model" in err
     assert "\x1b" not in err + say("submissions")[1]
+
+
+def test_files_are_pruned(say: Say, folder: Path, local: Queue, home: Path) -> None:
+    made = say("submit", folder)[1].partition(":")[0]
+    local.reject(made, "no")
+    for path in (home / "submissions").rglob("*"):
+        os.utime(path, (0, 0))
+    assert say("submissions", "--prune") == (0, "2 files deleted\n", "")
 
 
 def test_a_long_name_is_cut_where_it_is_listed(say: Say, folder: Path, local: Queue) -> None:
