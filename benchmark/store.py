@@ -371,5 +371,5 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | None:
-    """A number, or None for one that is undefined: databases disagree about NaN."""
-    return None if value is None or math.isnan(value) else float(value)
+    """A number, or None for one that is undefined: databases disagree about NaN, and about minus zero."""
+    return None if value is None or math.isnan(value) else float(value) + 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def to_csv(frame: pd.DataFrame) -> bytes:
 
 
 def to_json(frame: pd.DataFrame) -> bytes:
-    """A JSON list of objects; what is undefined is null."""
+    """A JSON list of objects; what is undefined or infinite is null."""
     rows = [{name: _json_value(value) for name, value in row.items()} for row in frame.to_dict("records")]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
@@ -82,7 +83,7 @@ def _json_value(value: Any) -> Any:
         return [_json_value(part) for part in value]
     if isinstance(value, dict):
         return {str(name): _json_value(part) for name, part in value.items()}
-    if pd.isna(value):
+    if pd.isna(value) or (isinstance(value, float) and math.isinf(value)):  # JSON has no word for either
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()

@@ -73,8 +73,9 @@ def site_files(store: Store, *, title: str = "Leaderboard") -> Iterator[tuple[st
     yield from ASSETS.items()
     protocols: list[tuple[Protocol, pd.DataFrame]] = []
     ranks: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
-    for facts in board.records(store.protocols()):
-        results = store.results(protocol=facts["protocol"])
+    for facts in sorted(board.records(store.protocols()), key=lambda facts: str(facts["task"])):
+        # sorted here: databases disagree about the order of names
+        results = store.results(protocol=facts["protocol"]).sort_values("model", kind="stable")
         if results.empty:
             continue
         protocol = _protocol(facts, results)
@@ -93,7 +94,7 @@ def site_files(store: Store, *, title: str = "Leaderboard") -> Iterator[tuple[st
     known = {protocol.digest: protocol for protocol, _ in protocols}
     for model, places in sorted(ranks.items()):
         measured = store.results(model=model, slice="all", latest=False)
-        measured = measured[measured["protocol"].isin(known)].sort_values(["task", "created"], kind="stable")
+        measured = measured[measured["protocol"].isin(known)].sort_values(["task", "created", "run"], kind="stable")
         yield model_path(model), model_page(model, measured, places, known)
     yield from _overview(protocols)
     counts = {model: len({protocol for protocol, _ in places}) for model, places in ranks.items()}

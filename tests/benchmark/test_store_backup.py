@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import threading
@@ -31,13 +32,15 @@ from audiometry.benchmark.store_verify import verify
 from audiometry.benchmark.types import Result
 
 NOW = datetime(2026, 11, 23, 4, 5, 6, 789, tzinfo=UTC)
+NUMBERS = itertools.count()
 NASTY = "<img src=x onerror=alert(1)> ' \" \\ ; DROP TABLE runs -- \u202e 日本"
+MODELS = ("plain", NASTY, "PLAIN", "_plain")
 
 
 def document(run_id: str) -> dict[str, Any]:
     models = [
         {"name": n, "spec": n, "fingerprint": "f", "control": False, "settings": {"b": 1, "a": [None, 0.1]}}
-        for n in ("plain", NASTY)
+        for n in MODELS
     ]
     task = {"name": "echo", "version": "1", "settings": {}, "samples": 2, "digest": "d"}
     return {
@@ -50,7 +53,7 @@ def results() -> list[Result]:
     values = [("all", 0.1 + 0.2), ("a=b", None), ("c", float("inf")), ("d", 5e-324), ("e", -0.0)]
     return [
         Result("f", model, "echo", "1", "wrong", name, value, None, 1.0, 2, notes=(NASTY,))
-        for model in ("plain", NASTY)
+        for model in MODELS
         for name, value in values
     ]
 
@@ -98,7 +101,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str
 
 @pytest.fixture
 def other_url(postgres: Any) -> str:
-    return str(postgres.create(f"other{threading.get_native_id()}x{id(object())}"))
+    return str(postgres.create(f"other{next(NUMBERS)}"))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -123,6 +126,19 @@ def test_every_row_comes_back_in_either_database(
         again = everything(target)
         assert len(again["results"]) == len(before["results"]) + len(results())
         assert len({row[0] for row in again["submission_events"]}) == 3
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_static_board_of_a_restored_store_has_the_same_bytes(
+    store: Store, other: Callable[[str], str], kind: str, tmp_path: Path
+) -> None:
+    from audiometry.leaderboard.site.build import site_files
+
+    fill(store)
+    backup(store, tmp_path / "x")
+    with Store.open(other(kind)) as target:
+        restore(target, tmp_path / "x")
+        assert dict(site_files(target)) == dict(site_files(store))
 
 
 def test_an_empty_store_comes_back_and_counts_from_one(store: Store, tmp_path: Path) -> None:
@@ -194,7 +210,7 @@ def test_a_backup_of_a_store_that_is_written_to_is_of_one_moment(store: Store, t
     assert not raised
     assert added[0] >= 4
     for count in counts:
-        assert count["measurements"] == 2 * count["runs"]
+        assert count["measurements"] == len(MODELS) * count["runs"]
         assert count["results"] == len(results()) * count["runs"]
     assert counts[0]["runs"] < counts[-1]["runs"]
 

@@ -45,6 +45,11 @@ def test_json() -> None:
     assert rows[1]["value"] is None
 
 
+def test_json_has_no_infinity() -> None:
+    frame = pd.DataFrame({"value": [float("inf"), float("-inf"), 1e308]})
+    assert json.loads(export.to_json(frame)) == [{"value": None}, {"value": None}, {"value": 1e308}]
+
+
 def test_parquet() -> None:
     back = pd.read_parquet(io.BytesIO(export.to_parquet(FRAME)))
     assert list(back["model"]) == list(FRAME["model"])

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from audiometry.benchmark.cli import main
@@ -154,6 +155,21 @@ def test_the_same_store_gives_the_same_bytes_and_writes_nothing_twice(
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*") if path.is_file()} == {
         path: time for path, time in times.items() if path.is_file()
     }
+
+
+def test_a_database_that_sorts_names_otherwise_gives_the_same_bytes(
+    add_run: AddRun, usual_texts: dict[str, Sequence[str]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL sorts names as its locale does, SQLite by their bytes."""
+    add_run(usual_texts | {name: ["noise"] * 12 for name in ("GOOD", "_good")})
+    before = dict(site_files(store))
+    given = Store.results
+
+    def otherwise(self: Store, **chosen: Any) -> pd.DataFrame:
+        return given(self, **chosen).sort_values("model", key=lambda names: names.str.lower().str[::-1], kind="stable")
+
+    monkeypatch.setattr(Store, "results", otherwise)
+    assert dict(site_files(store)) == before
 
 
 def test_names_from_outside_stay_text_and_inside(
