@@ -33,7 +33,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, NoReturn
 
-__all__ = ["NOBODY", "REFUSED", "Box", "RunLimits", "main", "python_folders", "refusal", "start"]
+__all__ = ["NOBODY", "NOT_STARTED", "REFUSED", "Box", "RunLimits", "main", "python_folders", "refusal", "start"]
 
 NOBODY = 65534
 """Who root becomes."""
@@ -42,6 +42,9 @@ REFUSED = 97
 """The exit code when the kernel refuses the isolation; the reason is the last line on stderr."""
 
 OURS = ("benchmark", "tasks", "models", "reward", "safety", "leaderboard")
+NOT_STARTED = 127
+"""The exit code of a command that is not there, as a shell has it."""
+
 SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt", "sys")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime", "nsswitch.conf", "OpenCL")
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -190,9 +193,13 @@ def _run(limits: RunLimits, command: list[str], me: tuple[int, int] | None) -> N
             os.setresuid(me[0], me[0], me[0])
         _control(SET_NO_NEW_PRIVILEGES, 1)
         _limit(limits)
-        os.execvp(command[0], command)  # noqa: S606  # no shell is meant
     except (OSError, ValueError) as error:
         os._exit(_refused(error))
+    try:
+        os.execvp(command[0], command)  # noqa: S606  # no shell is meant
+    except OSError as error:
+        print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(NOT_STARTED)
 
 
 def _limit(limits: RunLimits) -> None:
