@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 import soundfile
 
+from audiometry.benchmark.registry import SUITES, TASKS, Entry
 from audiometry.benchmark.store import Store
-from audiometry.benchmark.types import Result
+from audiometry.benchmark.types import Metric, Output, Result, Sample, Score, ScoreTable, Suite, Task
 
 TASK = "wer-tones"
 RATE = 16_000
@@ -220,3 +221,36 @@ def add_run(tmp_path: Path, clips: list[Clip], store_url: str) -> AddRun:
 def usual_run(add_run: AddRun, usual_texts: dict[str, Sequence[str]]) -> Path:
     """A store with one run of `usual_texts`, in which one sample failed."""
     return add_run(usual_texts, failed=[("poor", "clip-03")])
+
+
+def tones_task() -> Task:
+    """The task that `write_run` writes runs of, as a plug-in would bring it."""
+
+    def reduce(table: ScoreTable, weights: np.ndarray) -> dict[str, np.ndarray]:
+        errors = weights @ sum(table.cluster_sums(name) for name in ("substitutions", "deletions", "insertions"))
+        said = weights @ table.cluster_sums("reference")
+        return {"wer": np.divide(errors, said, out=np.full(len(said), np.nan), where=said > 0)}
+
+    def score(sample: Sample, output: Output) -> Score:
+        raise AssertionError((sample, output))
+
+    return Task(
+        TASK, "1", "transcribe", lambda: (), score, reduce,
+        (Metric("wer", events="substitutions"), Metric("cer")), settings={"normaliser": "none-1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def installed_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
+    """The task of these runs; it and a suite that holds it are registered, as a plug-in's would be."""
+    from audiometry.leaderboard import paired_ranks, suite_board
+
+    caches = (paired_ranks._places, suite_board._identity, suite_board._registered)
+    monkeypatch.setitem(TASKS._entries, TASK, Entry(TASK, tones_task, "Falling tones.", "tests"))
+    suite = Entry("tones", lambda: Suite("3", {TASK: 2.0}), "Tones.", "tests")
+    monkeypatch.setitem(SUITES._entries, "tones", suite)
+    for cache in caches:
+        cache.cache_clear()
+    yield tones_task()
+    for cache in caches:
+        cache.cache_clear()
