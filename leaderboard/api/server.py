@@ -15,6 +15,7 @@ __all__ = ["run"]
 
 IDLE_SECONDS = 10
 SHUTDOWN_SECONDS = 30
+WAITING = 128
 CONNECTIONS = 512
 """More requests than that at once are answered with 503."""
 
@@ -59,6 +60,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
+        listening.listen(WAITING)  # from here on nobody is turned away, before the server takes its first request too
     except OSError as error:
         listening.close()
         raise UserError(f"cannot listen at {host}, port {port}: {error.strerror}; give another with --port") from error
