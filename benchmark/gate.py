@@ -127,12 +127,15 @@ def judge(planned: Sequence[Planned], alpha: float) -> list[Check]:
 
 
 def _amounts(one: Planned) -> tuple[float | None, float | None]:
-    """The margin and the loss to rule out in the metric's unit; None where they are unknown, or the detectable one."""
+    """The margin and the loss to rule out in the metric's unit; None where they are unknown, or the detectable one.
+
+    Half of no errors is nothing: relative to a perfect baseline it is the detectable one, too.
+    """
     if one.loss is None or one.metric is None or one.loss.baseline is None:
         return None, None
-    rule_out = one.rule.rule_out
     margin = one.rule.margin.of(one.metric, one.loss.baseline)
-    return margin, None if rule_out is None else rule_out.of(one.metric, one.loss.baseline)
+    rule_out = None if one.rule.rule_out is None else one.rule.rule_out.of(one.metric, one.loss.baseline)
+    return margin, rule_out or None
 
 
 def _check(
@@ -154,7 +157,7 @@ def _check(
     if margin is None or loss.loss is None:
         return replace(check, reason="the metric is undefined on these samples")
     detectable = detectable_loss(loss, margin, alpha / checks)
-    check = replace(check, detectable=detectable, rule_out=detectable if one.rule.rule_out is None else rule_out)
+    check = replace(check, detectable=detectable, rule_out=detectable if rule_out is None else rule_out)
     if one.missing:
         return check
     if one.few:
@@ -165,12 +168,14 @@ def _check(
 def _decide(check: Check, loss: Loss, alpha: float) -> Check:
     if check.p_adjusted <= alpha:
         return replace(check, verdict="regression", reason="the loss is surely larger than the margin")
-    same = loss.changed == 0 and loss.error == 0
-    if check.bound is None or (check.rule_out is None and not same):
+    if loss.changed == 0 and check.bound is None and check.n >= MINIMUM_SAMPLES:
+        return replace(check, verdict="pass", reason="every sample scores the same")
+    limit = check.rule_out
+    if check.bound is None or check.margin is None or (limit is None and check.bound > check.margin):
         return replace(check, verdict="undecided", reason="these samples could not have shown any loss")
-    if (same and check.rule_out is None) or (check.rule_out is not None and check.bound <= check.rule_out):
+    if check.bound <= max(check.margin, limit or 0.0):
         return replace(check, verdict="pass", reason="a loss that matters is ruled out")
-    if check.margin is not None and check.rule_out is not None and check.rule_out <= check.margin:
+    if limit is not None and limit <= check.margin:
         return replace(check, verdict="undecided", reason="rule_out is not above the margin: give both in one unit")
     return replace(
         check, verdict="undecided", reason="neither a regression, nor ruled out", samples_needed=_needed(check)

@@ -133,7 +133,7 @@ def loss_bound(found: Loss, confidence: float) -> float | None:
     """The upper bound of the true loss at a one-sided confidence; None where there is none.
 
     Where nothing varies, the share of recordings that could differ is bounded, each wholly wrong (Clopper and Pearson;
-    see `exact_bounds`).
+    see `exact_bounds`); there is no bound if the metric has no end.
 
     >>> found = Loss(0.10, 0.10, 0.0, 0.01, 499, 500, 60, 0.001, 0.9, None, np.full(500, 0.002))
     >>> round(loss_bound(found, 0.9), 4), round(loss_bound(replace(found, error=0.0), 0.9), 4)
@@ -142,6 +142,8 @@ def loss_bound(found: Loss, confidence: float) -> float | None:
     if found.loss is None or found.error is None:
         return None
     if found.error == 0:
+        if math.isinf(found.reach):
+            return None
         return exact_bounds(found.loss, found.samples, 2 * confidence - 1, -math.inf, found.loss + found.reach)[1]
     from scipy.special import stdtrit
 
@@ -173,7 +175,7 @@ def detectable_loss(found: Loss, margin: float, alpha: float) -> float | None:
     if by_signs and needed > min(found.samples, len(found.shares)):
         return None
     piece = found.piece if found.error > 0 else found.reach / found.samples
-    if not math.isfinite(piece):
+    if not 0 < piece < math.inf:
         return None
     beyond = _by_swaps(found, piece, margin, alpha) if by_signs else _by_t(found, piece, margin, alpha)
     if by_signs and found.changed <= FEW_CHANGED:

@@ -98,6 +98,8 @@ def swap_p(moves: FloatArray) -> float:
     whole = np.rint(sizes / sizes.min())
     if np.abs(whole * sizes.min() - sizes).max() < 1e-6 * sizes.min() and whole.sum() * len(whole) <= STEPS:
         return _whole_tail(whole.astype(np.int64), round(total / float(sizes.min())))
+    if sizes.sum() - total < sizes.min():  # every sign agrees
+        return 0.5 ** len(moves)
     scale = math.sqrt(float((sizes**2).sum()))
     return max(_tail(sizes / scale, total / scale), 0.5 ** len(moves))
 

@@ -1,0 +1,318 @@
+"""The gate from run folders to exit codes: hand-made runs for every verdict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audiometry.benchmark import cli
+from audiometry.benchmark.compare import open_side
+from audiometry.benchmark.gate import Check, Gate, gate
+from audiometry.benchmark.gate_config import DEFAULT, DETECTABLE, Amount, GateConfig, Rule
+from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
+
+PLUGIN = Path(__file__).with_name("gated.py")
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def write_run() -> Write:
+    load_plugin_file(PLUGIN)
+    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
+    found: Write = module.write_run
+    return found
+
+
+def errors(count: int = 200, rate: float = 0.5, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).poisson(rate, count)
+
+
+def moved(before: np.ndarray[Any, Any], up: int, down: int) -> np.ndarray[Any, Any]:
+    """One error more on the first `up` samples, one less on so many others that have one."""
+    after = before.copy()
+    after[:up] += 1
+    after[np.flatnonzero(before[up:])[:down] + up] -= 1
+    return after
+
+
+def judged(baseline: Path, candidate: Path, *rules: Rule, **settings: Any) -> Gate:
+    config = GateConfig(rules, **settings) if rules else DEFAULT
+    return gate(open_side(str(baseline)), open_side(str(candidate)), config)
+
+
+def check_of(found: Gate, slice_name: str = "all", metric: str = "wer") -> Check:
+    return next(check for check in found.checks if check.slice == slice_name and check.metric == metric)
+
+
+def test_the_same_answers_pass(write_run: Write, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", errors())
+    found = judged(run, run)
+    assert (found.verdict, found.exit_code, found.problems) == ("pass", 0, ())
+    (check,) = found.checks
+    assert (check.loss, check.p, check.n) == (0.0, 1.0, 200)
+    assert "no sample changed" in check.notes
+    assert check.detectable is not None
+    assert 0 < check.detectable < 0.1
+
+
+def test_a_regression_fails(write_run: Write, tmp_path: Path) -> None:
+    before = errors()
+    runs = write_run(tmp_path / "a", before), write_run(tmp_path / "b", moved(before, 30, 10))
+    found = judged(*runs)
+    (check,) = found.checks
+    assert (found.verdict, found.exit_code) == ("regression", 1)
+    assert check.loss == pytest.approx(20 / 2000)
+    # 30 of 40 changes are for the worse: a binomial test gives 0.0011 by hand
+    assert check.p == pytest.approx(0.00111, abs=1e-5)
+    assert judged(*reversed(runs)).verdict == "pass"
+
+
+def test_neither_shown_nor_ruled_out_is_undecided(write_run: Write, tmp_path: Path) -> None:
+    before = errors()
+    runs = write_run(tmp_path / "a", before), write_run(tmp_path / "b", moved(before, 15, 12))
+    strict = Rule(rule_out=Amount(0.003))
+    found = judged(*runs, strict)
+    (check,) = found.checks
+    assert (found.verdict, found.exit_code, check.reason) == ("undecided", 2, "neither a regression, nor ruled out")
+    assert check.detectable is not None
+    assert check.samples_needed == pytest.approx(200 * (check.detectable / 0.003) ** 2, abs=1)
+    assert judged(*runs, Rule(rule_out=Amount(0.05))).verdict == "pass"
+
+
+def test_a_loss_within_the_margin_is_no_regression(write_run: Write, tmp_path: Path) -> None:
+    before = errors()
+    runs = write_run(tmp_path / "a", before), write_run(tmp_path / "b", moved(before, 30, 10))
+    found = judged(*runs, Rule(margin=Amount(0.02), rule_out=Amount(0.04)))
+    assert found.verdict == "pass"
+    assert check_of(found).margin == 0.02
+    relative = judged(*runs, Rule(margin=Amount(0.5, relative=True), rule_out=Amount(0.9, relative=True)))
+    assert relative.verdict == "pass"
+    assert check_of(relative).margin == pytest.approx(0.5 * before.sum() / 2000)
+
+
+def test_one_bad_slice_fails_though_the_whole_does_not(write_run: Write, tmp_path: Path) -> None:
+    groups = ["loud"] * 160 + ["soft"] * 40
+    before = np.ones(200, dtype=int)
+    after = before.copy()
+    after[160:180] += 1  # soft: 20 more
+    after[:20] -= 1  # loud: 20 less
+    runs = write_run(tmp_path / "a", before, groups=groups), write_run(tmp_path / "b", after, groups=groups)
+    found = judged(*runs)
+    assert found.exit_code == 1
+    assert {check.slice: check.verdict for check in found.checks} == {
+        "all": "pass", "group=loud": "pass", "group=soft": "regression",
+    }  # fmt: skip
+    assert check_of(found, "group=soft").p_adjusted == pytest.approx(3 * 0.5**20)
+    assert judged(*runs, Rule()).verdict == "pass"
+
+
+def test_small_and_doubled_slices_are_passed_over_and_told(write_run: Write, tmp_path: Path) -> None:
+    groups = ["loud"] * 190 + ["soft"] * 10
+    run = write_run(tmp_path / "a", errors(), groups=groups)
+    found = judged(run, run)
+    assert [check.slice for check in found.checks] == ["all", "group=loud"]
+    assert found.notes == ("task 'pairs', slice 'group=soft' is not checked: 10 samples, under 20",)
+    asked = judged(run, run, Rule(slice="group=soft"))
+    assert (asked.verdict, asked.checks[0].reason) == ("undecided", "under 20 samples")
+    alike = write_run(tmp_path / "b", errors(), groups=["one"] * 200)
+    found = judged(alike, alike)
+    assert [check.slice for check in found.checks] == ["all"]
+    assert "same samples as group=one" in found.checks[0].notes
+    stricter = judged(alike, alike, Rule(margin=Amount(0.01)), Rule(slice="group=*"))
+    assert [check.slice for check in stricter.checks] == ["all", "group=one"]
+
+
+@pytest.mark.parametrize(("failed", "verdict"), [(0, "pass"), (2, "pass"), (3, "incomplete"), (6, "incomplete")])
+def test_failed_samples(write_run: Write, tmp_path: Path, failed: int, verdict: str) -> None:
+    """Six of 200 are 3 %: never a pass by default; one in a hundred is allowed."""
+    run = write_run(tmp_path / "a", errors())
+    other = write_run(tmp_path / "b", errors(), failed=failed)
+    for sides in ((run, other), (other, run)):
+        found = judged(*sides)
+        assert found.verdict == verdict
+        assert sum(found.checks[0].failed) == failed
+    assert judged(run, other, Rule(), max_failures=0.05).verdict == "pass"
+
+
+def test_the_reason_names_the_failures(write_run: Write, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", errors())
+    found = judged(run, write_run(tmp_path / "b", errors() + 5, failed=6))
+    assert found.exit_code == 2, "a regression is not claimed from broken evidence"
+    assert found.checks[0].reason == (
+        "task 'pairs': 6 of the candidate's 200 samples failed (3.0%), more than max_failures 1.0% allows"
+    )
+
+
+@pytest.mark.parametrize("status", ["partial", "too many failures", "running"])
+def test_a_run_that_is_not_complete(write_run: Write, tmp_path: Path, status: str) -> None:
+    run = write_run(tmp_path / "a", errors())
+    other = write_run(tmp_path / "b", errors(), status=status)
+    found = judged(run, other)
+    assert (found.verdict, found.exit_code) == ("incomplete", 2)
+    assert found.problems == (f"the candidate's run run-b is not complete: {status}",)
+    assert judged(other, run).problems == (f"the baseline's run run-b is not complete: {status}",)
+    worse = write_run(tmp_path / "c", errors() + 1, status=status)
+    assert judged(run, worse).exit_code == 1, "what is measured on all samples stands"
+
+
+def test_missing_tasks_and_metrics(write_run: Write, tmp_path: Path) -> None:
+    both = write_run(tmp_path / "a", errors(), tasks=("pairs", "more-pairs"))
+    one = write_run(tmp_path / "b", errors())
+    found = judged(both, one)
+    assert (found.verdict, found.exit_code) == ("incomplete", 2)
+    assert [check.verdict for check in found.checks] == ["pass", "incomplete", "incomplete"]
+    assert found.checks[1].reason == "the candidate's run run-b lacks task 'more-pairs'"
+    back = judged(one, both)
+    assert (back.verdict, back.notes) == ("pass", ("not checked, as the baseline lacks them: more-pairs",))
+    named = judged(one, both, Rule(), Rule(task="more-pairs"))
+    assert named.problems == ("nothing fits the check of task 'more-pairs', metric 'headline', slice 'all'",)
+    assert named.exit_code == 2
+    assert judged(one, one, Rule(), Rule(metric="cer")).exit_code == 2
+    assert judged(one, one, Rule(), Rule(slice="gender=*")).exit_code == 2
+    assert judged(one, one, Rule(skip=True)).problems == ("there is nothing to check",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [("version", "0", "different versions"), ("settings", {"x": "1"}, "different settings"),
+     ("digest", "e", "different samples or targets")],
+)  # fmt: skip
+def test_different_samples(write_run: Write, tmp_path: Path, key: str, value: object, reason: str) -> None:
+    run = write_run(tmp_path / "a", errors())
+    found = judged(run, write_run(tmp_path / "b", errors() + 1, **{key: value}))
+    assert found.exit_code == 2
+    assert reason in found.checks[0].reason
+
+
+def test_other_samples_and_no_scores(write_run: Write, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", errors())
+    found = judged(run, write_run(tmp_path / "b", errors(150)))
+    assert "50 samples are in one run only" in found.checks[0].reason
+    empty = write_run(tmp_path / "c", errors(), models=("m", "n"))
+    document = json.loads((empty / "run.json").read_text())
+    document["models"][1]["name"] = "o"
+    (empty / "run.json").write_text(json.dumps(document))
+    side = open_side(f"{empty}::o")
+    assert "no scores of o and o" in gate(side, side).checks[0].reason
+    (run / "scores.parquet").unlink()
+    assert "cannot read the scores" in judged(run, run).checks[0].reason
+
+
+def test_later_rules_override_and_directions(write_run: Write, tmp_path: Path) -> None:
+    before = np.ones(200, dtype=int)
+    after = moved(before, 60, 0)
+    runs = write_run(tmp_path / "a", before), write_run(tmp_path / "b", after)
+    rules = Rule(metric="*"), Rule(metric="level", skip=True), Rule(metric="wer", margin=Amount(0.1))
+    found = judged(*runs, *rules)
+    assert [check.metric for check in found.checks] == ["wer", "accuracy"]
+    assert check_of(found).margin == 0.1
+    louder = judged(*runs, Rule(metric="level"))
+    assert louder.checks[0].loss == pytest.approx(-0.3), "more is better"
+    turned = judged(*runs, Rule(metric="level", direction="lower"))
+    assert turned.checks[0].loss == pytest.approx(0.3)
+    assert turned.exit_code == 1
+
+
+def test_many_checks_cost_power(write_run: Write, tmp_path: Path) -> None:
+    before = errors(400)
+    groups = [f"g{i % 8}" for i in range(400)]
+    runs = [
+        write_run(tmp_path / name, counts, groups=groups)
+        for name, counts in (("a", before), ("b", moved(before, 40, 22)))
+    ]
+    alone, all_of_them = judged(*runs, Rule()), judged(*runs)
+    assert len(all_of_them.checks) == 9
+    assert alone.verdict == "regression"
+    assert check_of(all_of_them).p == alone.checks[0].p
+    assert check_of(all_of_them).p_adjusted == pytest.approx(min(1.0, 9 * alone.checks[0].p))
+    assert check_of(all_of_them).verdict != "regression"
+    few, many = alone.checks[0].detectable, check_of(all_of_them).detectable
+    assert few is not None
+    assert many is not None
+    assert few < many
+
+
+def test_a_perfect_baseline(write_run: Write, tmp_path: Path) -> None:
+    """Half of no errors is nothing: what must be ruled out is the detectable loss."""
+    perfect = write_run(tmp_path / "a", np.zeros(200, dtype=int))
+    one_error = write_run(tmp_path / "b", moved(np.zeros(200, dtype=int), 1, 0))
+    found = judged(perfect, one_error)
+    assert found.verdict == "pass"
+    assert found.checks[0].rule_out == found.checks[0].detectable
+    assert judged(perfect, perfect).verdict == "pass"
+    assert judged(perfect, perfect, Rule(rule_out=Amount(1e-6))).exit_code == 2
+    mixed = judged(perfect, one_error, Rule(margin=Amount(1e-4), rule_out=Amount(0.1, relative=True)))
+    assert mixed.verdict == "pass"
+
+
+def test_a_margin_above_what_must_be_ruled_out(write_run: Write, tmp_path: Path) -> None:
+    before = errors()
+    runs = write_run(tmp_path / "a", before), write_run(tmp_path / "b", moved(before, 15, 12))
+    found = judged(*runs, Rule(margin=Amount(0.001), rule_out=Amount(0.01, relative=True)))
+    assert found.checks[0].reason == "rule_out is not above the margin: give both in one unit"
+    assert found.exit_code == 2
+
+
+def test_too_few_samples_to_show_anything(write_run: Write, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", np.array([1, 0, 1]))
+    found = judged(run, run, Rule())
+    assert (found.exit_code, found.checks[0].reason) == (2, "these samples could not have shown any loss")
+    assert found.checks[0].detectable is None
+
+
+def test_metrics_without_an_end_and_at_their_end(write_run: Write, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", errors())
+    (level,) = judged(run, run, Rule(metric="level")).checks
+    assert (level.verdict, level.bound, level.reason) == ("pass", None, "every sample scores the same")
+    few = write_run(tmp_path / "b", errors(15))
+    assert judged(few, few, Rule(metric="level")).exit_code == 2
+    hopeless = write_run(tmp_path / "c", np.ones(200, dtype=int)), write_run(tmp_path / "d", np.full(200, 2))
+    (accuracy,) = judged(*hopeless, Rule(metric="accuracy")).checks
+    assert (accuracy.verdict, accuracy.bound, accuracy.detectable) == ("pass", 0.0, None), "there is nothing to lose"
+
+
+def run_gate(*words: str) -> int:
+    return cli.main(["gate", *words])
+
+
+def test_the_command(write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = errors()
+    write_run(home / "runs" / "old", before, models=("m", "n"))
+    new = write_run(tmp_path / "new", moved(before, 30, 10))
+    code = run_gate("--baseline", "old::n", "--candidate", str(new), "--junit", str(tmp_path / "out" / "gate.xml"),
+                    "--markdown", str(tmp_path / "gate.md"))  # fmt: skip
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "REGRESSION: 1 checks: 1 regression" in out
+    assert "detectable" in out
+    assert (tmp_path / "out" / "gate.xml").read_text().startswith("<?xml")
+    assert "## Regression gate: regression" in (tmp_path / "gate.md").read_text()
+    assert run_gate("--baseline", "old::n", "--candidate", "old::m", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["exit_code"], document["baseline"]["model"]) == ("pass", 0, "n")
+    assert document["checks"][0]["detectable"] > 0
+    assert run_gate("--baseline", "old", "--candidate", str(new)) == 2
+    assert "holds several models; name one" in capsys.readouterr().err
+
+
+def test_the_command_with_a_configuration(
+    write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not home.exists()
+    before = errors()
+    old, new = write_run(tmp_path / "old", before), write_run(tmp_path / "new", moved(before, 30, 10))
+    config = tmp_path / "gate.toml"
+    config.write_text('[[check]]\ntask = "p*"\nmargin = 0.02\nrule_out = 0.04\n')
+    words = ["--baseline", str(old), "--candidate", str(new), "--config", str(config)]
+    assert run_gate(*words) == 0
+    config.write_text(f'[[check]]\ntask = "p*"\nmetrik = "wer"\nrule_out = "{DETECTABLE}"\n')
+    assert run_gate(*words) == 2
+    assert "unknown key 'metrik'; did you mean 'metric'?" in capsys.readouterr().err
+    assert run_gate("--baseline", str(old), "--candidate", str(new), "--junit", str(old / "run.json" / "x")) == 2
+    assert "cannot write" in capsys.readouterr().err
