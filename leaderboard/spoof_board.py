@@ -35,7 +35,7 @@ PREFIX = "eer-"
 
 ATTACK_COLUMNS = (
     "group", "attack", "model", "value", "low", "high", "unit", "n", "trials", "failed", "control", "against_shortcut",
-    "notes", "run",
+    "notes", "run", "created",
 )  # fmt: skip
 """Columns of `attack_rows` and `summary_rows`. `trials` is the spoofed trials of the attack, None where the run's
 evidence is gone; `against_shortcut` says how the interval lies to the control's."""
@@ -144,7 +144,7 @@ def _rows(
             "group": group, "attack": attack, "model": model, "trials": trials,
             **{name: whole.loc[model][name] for name in ("value", "low", "high", "unit", "n", "failed", "control")},
             "against_shortcut": "" if control is None or is_shortcut(model) else _against(whole.loc[model], control),
-            "notes": list(whole.loc[model]["notes"]), "run": whole.loc[model]["run"],
+            **{name: whole.loc[model][name] for name in ("run", "created")}, "notes": list(whole.loc[model]["notes"]),
         }
         for model in there
     ]  # fmt: skip

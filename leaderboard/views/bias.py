@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from audiometry.benchmark.errors import UserError
-from audiometry.leaderboard import bias_board, board, figures, markup, tables
+from audiometry.leaderboard import bias_board, board, figures, markup, queries, tables
 from audiometry.leaderboard.views import shared
 
 if TYPE_CHECKING:
@@ -38,13 +38,12 @@ def show() -> None:
     """Draw the page."""
     with shared.open_store() as store:
         st.html(markup.heading("Bias", LEAD))
-        choice = shared.choose_results(store, metric=False)
+        choice = shared.choose_results(store, metric=False, slice="all")
         if choice is None:
             return
         run = None if choice.run == shared.LATEST else choice.run
-        numbers = store.results(protocol=choice.protocol, run=run)
-    metric = bias_board.base_metric(board.metrics_of(numbers))
-    numbers = numbers[numbers["metric"] == metric]
+        metric = bias_board.base_metric(queries.metrics_of_protocol(store, choice.protocol, run))
+        numbers = store.results(protocol=choice.protocol, run=run, metric=metric)
     rows = board.ranking(numbers[numbers["slice"] == "all"])
     dimensions = board.slice_dimensions(numbers)
     if not dimensions:
@@ -138,6 +137,8 @@ def _frame(gaps: Sequence[Mapping[str, Any]], groups: pd.DataFrame, dimension: s
     """What is downloaded: a row for each slice's gap, then a row for each group of the slice that is shown."""
     import pandas as pd
 
-    shown = groups[["group", "model", "metric", "value", "low", "high", "unit", "n", "failed", "notes", "run"]]
+    shown = groups[
+        ["group", "model", "metric", "value", "low", "high", "unit", "n", "failed", "notes", "run", "created"]
+    ]
     both = [pd.DataFrame([{"row": "gap", **gap} for gap in gaps]), shown.assign(row="group", by=dimension)]
     return pd.concat([part for part in both if len(part)], ignore_index=True)

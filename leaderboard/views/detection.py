@@ -64,12 +64,12 @@ def show() -> None:
     with shared.open_store() as store:
         st.html(markup.heading("Detection", LEAD))
         only = protocols_with(store, det.DETECTION_METRICS)
-        choice = shared.choose_results(store, metric=False, only=only, empty=EMPTY)
+        choice = shared.choose_results(store, metric=False, slice="all", only=only, empty=EMPTY)
         if choice is None:
             return
         run = None if choice.run == shared.LATEST else choice.run
         numbers = store.results(protocol=choice.protocol, run=run, slice="all")
-    rows = board.ranking(choice.results[choice.results["slice"] == "all"])
+    rows = board.ranking(choice.results)
     st.html(f'<p class="am-muted">{markup.word(f"{shared.summary_of(choice.task)} {choice.conditions}.".strip())}</p>')
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     beside = [name for name in rows["model"] if is_shortcut(name)][:1]
@@ -120,7 +120,7 @@ def _with_intervals(points: Sequence[dict[str, object]], numbers: pd.DataFrame, 
     else:
         frame["stored"] = frame["metric"]
     wanted = numbers[["model", "metric", "low", "high", "failed", "notes", "run"]].rename(columns={"metric": "stored"})
-    whole = numbers.groupby("model")[["failed", "run"]].first()
+    whole = numbers.groupby("model")[["failed", "run", "created"]].first()
     frame = frame.merge(wanted.drop(columns=["failed", "run"]), on=["model", "stored"], how="left")
     frame["notes"] = [notes if isinstance(notes, list) else [] for notes in frame["notes"]]
     return frame.join(whole, on="model").drop(columns="stored")

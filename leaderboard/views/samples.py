@@ -38,10 +38,10 @@ def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Samples", "Hear what was said, and see what was written."))
     with shared.open_store() as store:
-        choice = shared.choose_results(store, metric=False)
+        choice = shared.choose_results(store, metric=False, slice="all")
         if choice is None:
             return
-        rows = board.ranking(choice.results[choice.results["slice"] == "all"])
+        rows = board.ranking(choice.results)
     boxes = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
     model = shared.choose("Model", list(rows["model"]), "model", place=boxes[0])
     row = rows[rows["model"] == model].iloc[0]
@@ -62,7 +62,7 @@ def show() -> None:
     with st.expander(f"All {len(chosen):,} samples of this choice"):
         st.dataframe(_listing(chosen.head(LISTED)), hide_index=True, width="stretch")
     kept = {name: st.query_params[name] for name in ("status", "group", "order") if name in st.query_params}
-    shared.share(chosen, link | kept | {"sample": sample_id}, "samples", choice.task)
+    shared.share(chosen.assign(created=row["created"]), link | kept | {"sample": sample_id}, "samples", choice.task)
 
 
 def _summary(row: pd.Series, choice: shared.Choice) -> None:

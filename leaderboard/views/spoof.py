@@ -52,7 +52,7 @@ def show() -> None:
     with shared.open_store() as store:
         top = st.container()
         only = protocols_with(store, spoof_board.SPOOF_METRICS)
-        choice = shared.choose_results(store, metric=False, only=only, empty=EMPTY)
+        choice = shared.choose_results(store, metric=False, slice="all", only=only, empty=EMPTY)
         top.html(markup.heading("Spoofing", LEAD))
         if choice is None:
             return
@@ -64,7 +64,7 @@ def show() -> None:
     shortcuts = spoof_board.spoof_models(numbers)[1][:1]
     if not shortcuts:
         st.html(markup.callout(NO_CONTROL))
-    rows = board.ranking(choice.results[choice.results["slice"] == "all"])
+    rows = board.ranking(choice.results)
     models = boxes.choose_models(rows, choice, st.container(), most=MOST, beside=shortcuts)
     if not models:
         st.html(markup.callout("Choose a model.", "am-info"))
