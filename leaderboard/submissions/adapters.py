@@ -21,15 +21,17 @@ __all__ = ["ADMITTED", "Admitted", "admitted"]
 class Admitted:
     """An adapter that is let in: the setting that names its files, and the formats that it reads.
 
-    `weights` is None for a model whose weights come with its package.
+    `weights` is None for a model whose weights come with its package. `file_bytes` bounds each file where the adapter
+    reads it whole into memory when it checks its settings.
     """
 
     weights: str | None
     formats: tuple[str, ...] = ()
+    file_bytes: int | None = None
 
 
 _TRANSFORMERS = ("safetensors", "json", "text", "template", "sentencepiece")
-_DETECTOR = Admitted("path", ("safetensors",))
+_DETECTOR = Admitted("path", ("safetensors",), file_bytes=256 * 2**20)
 
 ADMITTED: Mapping[str, Admitted] = {
     "whisper": Admitted("model", ("ctranslate2", "json", "text")),

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,11 @@ def check_folder(folder: Path, limits: Limits = DEFAULT_LIMITS) -> Checked:
         SUITES.get(manifest.suite)
     except UserError as error:
         raise SubmissionError(str(error)) from error
+    if known.file_bytes is not None:
+        limits = replace(limits, file_bytes=min(limits.file_bytes, known.file_bytes))
     files = []
     for name in paths:
+        _check_size(name, (folder / name).lstat().st_size, limits)
         check_content(folder / name, name, known.formats, limits)
         files.append(_fact(folder, name, limits))
     _check_settings(manifest, folder)
@@ -125,10 +128,14 @@ def _list(folder: Path, limits: Limits) -> list[str]:
 def _check_sizes(name: str, size: int, total: int, count: int, limits: Limits) -> None:
     if count > limits.files:
         raise SubmissionError(f"the folder holds more than {limits.files} files")
-    if size > limits.file_bytes:
-        raise SubmissionError(f"{shown(name)} has {size} bytes; {limits.file_bytes} is the most")
     if total > limits.total_bytes:
         raise SubmissionError(f"the folder holds more than {limits.total_bytes} bytes")
+    _check_size(name, size, limits)
+
+
+def _check_size(name: str, size: int, limits: Limits) -> None:
+    if size > limits.file_bytes:
+        raise SubmissionError(f"{shown(name)} has {size} bytes; {limits.file_bytes} is the most")
 
 
 def _fact(folder: Path, name: str, limits: Limits) -> FileFact:

@@ -78,6 +78,9 @@ HEAD_BYTES = 2**18
 RUNS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
 """Instructions of a pickle that call something."""
 
+MAX_ENTRIES = 500_000
+"""The most entries of a binary file's table: each is walked through, and takes its time."""
+
 PIECES = (1 << 3) | 2
 MESSAGE = tuple((field << 3) | 2 for field in range(1, 6))
 """The tags of a sentencepiece vocabulary's fields, all of them with a length; its pieces come first."""
@@ -189,6 +192,8 @@ def _check_safetensors(path: Path, name: str, limits: Limits) -> None:  # noqa: 
 def _check_json(path: Path, name: str, limits: Limits) -> None:
     """JSON that names no code."""
     text = _text_of(path, name, limits)
+    if sum(map(text.count, ",[{")) > limits.json_values:
+        raise SubmissionError(f"{shown(name)} holds more than {limits.json_values} values; leave it out")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -252,12 +257,12 @@ def _check_ctranslate2(path: Path, name: str, limits: Limits) -> None:  # noqa: 
             if not 4 <= reader.number("I") <= 6 or not reader.text().endswith(b"Spec\0"):
                 raise _MalformedError
             reader.number("I")
-            for _ in range(reader.number("I")):
+            for _ in range(reader.count()):
                 reader.text()
                 reader.skip(4 * reader.number("B"))
                 reader.number("B")
                 reader.skip(reader.number("I"))
-            for _ in range(reader.number("I")):
+            for _ in range(reader.count()):
                 reader.text()
                 reader.text()
             reader.end()
@@ -277,11 +282,14 @@ def _check_sentencepiece(path: Path, name: str, limits: Limits) -> None:
         reader = _Reader(stream, size)
         try:
             fields: tuple[int, ...] = (PIECES,)
-            while reader.left or fields == (PIECES,):
+            for _ in range(MAX_ENTRIES):
                 if reader.number("B") not in fields:
                     raise _MalformedError
                 reader.skip(reader.varint())
                 fields = MESSAGE
+                if not reader.left:
+                    break
+            reader.end()
         except _MalformedError as error:
             raise SubmissionError(f"{shown(name)} is not a sentencepiece vocabulary; save it again") from error
 
@@ -309,6 +317,12 @@ class _Reader:
     def number(self, code: str) -> int:
         """An unsigned number: B, H or I, as `struct` has them."""
         return int(struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")))[0])
+
+    def count(self) -> int:
+        """A count of entries (32 bits), of which no model has very many."""
+        if (count := self.number("I")) > MAX_ENTRIES:
+            raise _MalformedError
+        return count
 
     def varint(self) -> int:
         """A number in groups of seven bits, the lowest first."""

@@ -137,9 +137,11 @@ def _parse(text: str) -> dict[Any, Any]:
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             """No key twice: the last one would win in silence."""
-            keys = [key.value for key, _ in node.value]
-            if twice := [key for key in keys if isinstance(key, str) and keys.count(key) > 1]:
-                raise yaml.YAMLError(f"the key {_short(twice[0])} stands there twice")
+            seen: set[str] = set()
+            for key in (key.value for key, _ in node.value if isinstance(key.value, str)):
+                if key in seen:
+                    raise yaml.YAMLError(f"the key {_short(key)} stands there twice")
+                seen.add(key)
             return super().construct_mapping(node, deep=deep)
 
     try:

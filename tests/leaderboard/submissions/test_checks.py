@@ -128,6 +128,13 @@ def test_sizes_and_counts_are_limited(make: Make) -> None:
     assert "holds more than 3 folders" in refused(folder, Limits(files=3))
 
 
+def test_a_file_that_its_adapter_reads_whole_is_limited_further(make: Make) -> None:
+    folder = make()
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.truncate(256 * 2**20 + 1)  # a hole, which takes no room
+    assert "268435456 is the most" in refused(folder)
+
+
 def test_names_on_disk_are_checked(make: Make) -> None:
     folder = make()
     (folder / ".hidden").write_text("x")

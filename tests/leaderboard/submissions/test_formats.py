@@ -220,6 +220,7 @@ def test_a_ctranslate2_model_is_walked_through(tmp_path: Path) -> None:
         b"",
         ctranslate2(name=b"Whisper\0"),
         ctranslate2(version=3),
+        ctranslate2()[:22] + b"\xff" * 60,
         b"\6\0\0\0" + b"\xff" * 50,
     ):
         assert "is not a CTranslate2 model" in refused(tmp_path, "model.bin", bad)
@@ -236,7 +237,15 @@ def test_the_packaged_whisper_is_let_in() -> None:
 def test_a_sentencepiece_vocabulary_is_walked_through(tmp_path: Path) -> None:
     good = b"\x0a\x05\x0a\x03abc\x12\x02\x08\x01"
     let_in(tmp_path, "spm_char.model", good)
-    for bad in (b"", good[:-1], good + b"x", b"\x0b\x01a", b"\x0a\xff\xff\xff\xff\xff\x01", b"text"):
+    for bad in (
+        b"",
+        good[:-1],
+        good + b"x",
+        b"\x0b\x01a",
+        b"\x0a\xff\xff\xff\xff\xff\x01",
+        b"text",
+        good + b"\x0a\0" * 500_001,
+    ):
         assert "is not a sentencepiece vocabulary" in refused(tmp_path, "spm_char.model", bad)
     assert "more than 5 bytes" in refused(tmp_path, "spm_char.model", good, text_bytes=5)
 
@@ -260,6 +269,8 @@ def test_json_is_json(tmp_path: Path) -> None:
     let_in(tmp_path, "config.json", b'{"_attn_implementation": "eager", "auto_map": {}}')
     for bad in (b"", b"{", b"{'a': 1}", b"[" * 100_000, b"1" * 5_000):
         assert "is not JSON" in refused(tmp_path, "config.json", bad)
+    many = b"[" + b"[]," * 20 + b"[]]"
+    assert "holds more than 20 values" in refused(tmp_path, "config.json", many, json_values=20)
     deep = b'{"a":' * 900 + b"1" + b"}" * 900
     (tmp_path / "file").write_bytes(deep)
     check_content(tmp_path / "file", "config.json", ALWAYS)

@@ -82,7 +82,11 @@ def test_a_name_may_be_any_text(tmp_path: Path, name: str) -> None:
         (("[LibriSpeech, Common Voice 17]", f"[{', '.join(['a'] * 201)}]"), "200 names of corpora at most"),
         (("me@example.org", "&x me@example.org\nsuite2: *x"), "an alias"),
         (("me@example.org", "!!python/object/apply:os.system ['true']"), "is not plain YAML"),
-        (("me@example.org", "[" * 5000), "is not plain YAML"),
+        (("me@example.org", "[" * 1500), "is not plain YAML"),
+        (
+            ("{model: ./ckpt, beam: 5, language: en}", "{" + "".join(f"a{i}: 1, " for i in range(99)) + "}"),
+            "of 50 names",
+        ),
         (("name: Small but mine", "? [a]\n: b"), "is not plain YAML"),
         (("adapter: whisper", f"adapter: {'9' * 5000}"), "is not plain YAML"),
     ],
