@@ -166,6 +166,27 @@ def test_the_embedded_sounds(measured: Callable[..., object]) -> None:
     assert played.audio.seconds == pytest.approx(clip.audio.seconds)
 
 
+def test_spider_is_the_mean_of_both(measured: Callable[..., object]) -> None:
+    task = captioning_task(name="few", clips=lambda: CAPTIONED, judge="spice:java=java11;memory=2")
+    assert task.judges == ("spice:java=java11,memory=2",)
+    assert [metric.name for metric in task.metrics] == ["spider", "cider_d", "spice"]
+    assert task.judge is not None
+    assert task.score_judged is not None
+    sample = next(iter(task.samples()))
+    said = Output(text="a dog is barking")
+    ((name, asked),) = task.judge(sample, said, None).items()
+    assert name == task.judges[0]
+    assert (asked.ability, asked.text) == ("rate", "a dog is barking")
+    assert asked.instruction == "a dog barks twice at night\na dog is barking"
+    assert task.judge(sample, Output(text=" "), None) == {}
+    alone = captioning_task(name="few", clips=lambda: CAPTIONED).score(sample, said).counts["cider_d"]
+    counts = task.score_judged(sample, said, {name: Output(score=0.4)}).counts
+    assert counts == pytest.approx({"cider_d": alone, "spice": 0.4, "spider": (alone + 0.4) / 2, "clips": 1.0})
+    assert task.score_judged(sample, said, {}).counts["spider"] == pytest.approx(alone / 2)
+    worst = measured(task, "failing").values  # type: ignore[attr-defined]
+    assert worst == {"spider": 0.0, "cider_d": 0.0, "spice": 0.0}
+
+
 KINDS = {"events": "esc50", "captioning": "clotho", "retrieval": "clotho", "emotion": "ravdess"}
 
 
