@@ -58,8 +58,23 @@ def serve(
     _check_port(host, port)
     if store is not None:
         os.environ["AUDIOMETRY_STORE"] = store  # the app asks `paths.store_url`, as every part does
+    _read_ahead()
     main(args=streamlit_arguments(host, port), prog_name="audiometry serve", standalone_mode=False)
     return 0
+
+
+def _read_ahead() -> None:
+    """Read what the first page shows, so that its first reader need not wait for that."""
+    from audiometry.benchmark import paths
+    from audiometry.benchmark.store import Store
+    from audiometry.leaderboard import queries, suite_board
+
+    url = paths.store_url()
+    with Store.open(url) as store:
+        state = queries.state_of(store, url)
+    protocols = queries.protocols(state)
+    if not protocols.empty:
+        suite_board.board_of(state, suite_board.measured_suites(protocols)[0])
 
 
 def streamlit_arguments(host: str, port: int) -> list[str]:

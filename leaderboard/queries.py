@@ -5,7 +5,7 @@ What is slow to ask for (the headlines of a whole suite) is kept in memory until
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from audiometry.benchmark.schema import MEASUREMENTS, MODELS, RESULTS, RUNS, TASKS
-from audiometry.benchmark.store import RESULT_COLUMNS, Store, latest_measurements
+from audiometry.benchmark.store import Store, latest_measurements
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,51 +97,81 @@ def headlines(state: State, digests: Sequence[str]) -> pd.DataFrame:
 def _headlines(state: State, digests: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    columns = {name: RESULT_COLUMNS[name] for name in HEADLINE_COLUMNS}
     with Store.open(state[0]) as store, store.reading() as connection:
-        heads = _headline_metrics(connection, digests)
-        conditions = [
-            sa.and_(TASKS.c.digest == digest, RESULTS.c.metric == metric) for digest, metric in sorted(heads.items())
-        ]
-        if not conditions:
-            return pd.DataFrame(columns=list(columns))
-        joined = (
-            MEASUREMENTS.join(RESULTS)
-            .join(RUNS, RUNS.c.id == MEASUREMENTS.c.run_id)
-            .join(MODELS, MODELS.c.id == MEASUREMENTS.c.model_id)
-            .join(TASKS, TASKS.c.id == MEASUREMENTS.c.task_id)
-        )
-        latest = latest_measurements(TASKS.c.digest.in_(digests))
-        query = (
-            sa.select(*(column.label(name) for name, column in columns.items()))
-            .select_from(joined)
-            .where(MEASUREMENTS.c.id.in_(latest), RESULTS.c.slice == "all", sa.or_(*conditions))
-            .order_by(TASKS.c.name, TASKS.c.digest, MODELS.c.name)
-        )
-        rows = connection.execute(query).all()
-    given = dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(columns, ())
-    frame = pd.DataFrame({name: list(values) for name, values in given.items()})
+        metrics = _headline_metrics(connection, digests)
+        numbers = _numbers(connection, metrics)
+        facts = {table: _rows_of(connection, table, numbers[key].unique()) for table, key in KEYS.items()}
+    frame = numbers
+    for table, key in KEYS.items():  # a text of a run, model or task is fetched once, not once a number
+        frame = frame.merge(facts[table], on=key, how="left")
+    frame["metric"] = frame["task_id"].map(metrics)
+    frame = frame.sort_values(["task", "protocol", "model"], kind="stable", ignore_index=True)
     frame = frame.astype(dict.fromkeys(["value", "low", "high", "rtfx"], "float64"))
-    return frame.astype(dict.fromkeys(WORDS, "category"))
+    frame = frame.astype(dict.fromkeys(WORDS, "category")).astype({"control": bool})
+    return pd.DataFrame({name: frame[name] for name in HEADLINE_COLUMNS})
 
 
-def _headline_metrics(connection: sa.Connection, digests: Sequence[str]) -> dict[str, str]:
-    """The first metric of each protocol, in its task's own order, by the newest measurement of it."""
+KEYS = {"runs": "run_id", "models": "model_id", "tasks": "task_id"}
+FACTS: Mapping[str, Mapping[str, sa.ColumnElement[Any]]] = {
+    "runs": {
+        "run_id": RUNS.c.id, "run": RUNS.c.id, "run_status": RUNS.c.status, "origin": RUNS.c.origin,
+        "created": RUNS.c.created, "folder": RUNS.c.folder,
+    },
+    "models": {"model_id": MODELS.c.id, "model": MODELS.c.name, "control": MODELS.c.control},
+    "tasks": {"task_id": TASKS.c.id, "task": TASKS.c.name, "protocol": TASKS.c.digest},
+}  # fmt: skip
+NUMBERS: Mapping[str, sa.ColumnElement[Any]] = {
+    **{key: MEASUREMENTS.c[key] for key in KEYS.values()},
+    **{name: RESULTS.c[name] for name in ("value", "low", "high", "n", "failed", "empty", "refused", "unparsed")},
+    "rtfx": MEASUREMENTS.c.rtfx, "unit": RESULTS.c.unit, "direction": RESULTS.c.direction,
+}  # fmt: skip
+
+
+def _numbers(connection: sa.Connection, metrics: Mapping[int, str]) -> pd.DataFrame:
+    """The headline of every latest measurement of some tasks, by their ids: `NUMBERS`."""
+    import pandas as pd
+
+    tasks: dict[str, list[int]] = {}
+    for task, metric in metrics.items():
+        tasks.setdefault(metric, []).append(task)
+    heads = [
+        sa.and_(RESULTS.c.metric == metric, MEASUREMENTS.c.task_id.in_(some)) for metric, some in sorted(tasks.items())
+    ]
+    latest = latest_measurements(TASKS.c.id.in_(list(metrics)))
+    query = (
+        sa.select(*(column.label(name) for name, column in NUMBERS.items()))
+        .select_from(MEASUREMENTS.join(RESULTS))
+        .where(MEASUREMENTS.c.id.in_(latest), RESULTS.c.slice == "all", sa.or_(sa.false(), *heads))
+    )
+    return pd.DataFrame.from_records(connection.execute(query).all(), columns=list(NUMBERS))
+
+
+def _rows_of(connection: sa.Connection, table: str, ids: Iterable[Any]) -> pd.DataFrame:
+    """Columns of `FACTS` of some rows."""
+    import pandas as pd
+
+    columns = FACTS[table]
+    query = sa.select(*(column.label(name) for name, column in columns.items()))
+    wanted = set(ids)
+    rows = [tuple(row) for row in connection.execute(query) if row[0] in wanted]
+    return pd.DataFrame.from_records(rows, columns=list(columns))
+
+
+def _headline_metrics(connection: sa.Connection, digests: Sequence[str]) -> dict[int, str]:
+    """The first metric of each protocol, in its task's own order, by the newest measurement of it; by the task's id."""
     newest = (
-        sa.select(TASKS.c.digest, sa.func.max(MEASUREMENTS.c.id).label("measurement"))
-        .join(MEASUREMENTS, MEASUREMENTS.c.task_id == TASKS.c.id)
+        sa.select(sa.func.max(MEASUREMENTS.c.id).label("id"))
+        .join(TASKS)
         .where(TASKS.c.digest.in_(digests))
-        .group_by(TASKS.c.digest)
-        .subquery()
+        .group_by(MEASUREMENTS.c.task_id)
     )
     first = (
-        sa.select(newest.c.digest, sa.func.min(RESULTS.c.id).label("result"))
-        .join(RESULTS, RESULTS.c.measurement_id == newest.c.measurement)
-        .group_by(newest.c.digest)
-        .subquery()
+        sa.select(sa.func.min(RESULTS.c.id))
+        .where(RESULTS.c.measurement_id.in_(newest))
+        .group_by(RESULTS.c.measurement_id)
     )
-    query = sa.select(first.c.digest, RESULTS.c.metric).join(RESULTS, RESULTS.c.id == first.c.result)
-    return {str(digest): str(metric) for digest, metric in connection.execute(query)}
+    query = sa.select(MEASUREMENTS.c.task_id, RESULTS.c.metric).join(RESULTS).where(RESULTS.c.id.in_(first))
+    return {int(task): str(metric) for task, metric in connection.execute(query)}
 
 
 def metrics_of_protocol(store: Store, protocol: str, run: str | None = None) -> list[str]:

@@ -18,6 +18,7 @@ from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.registry import SUITES, TASKS, parse_spec
 from audiometry.benchmark.types import FloatArray, IntArray
 from audiometry.leaderboard.board import records
+from audiometry.leaderboard.heatmap import heat_cells
 from audiometry.leaderboard.queries import State, headlines
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "SuiteTasks",
     "board_of",
     "board_order",
+    "cells_of",
     "find_models",
     "interval_ranks",
     "measured_suites",
@@ -142,6 +144,13 @@ def board_of(state: State, suite: SuiteTasks) -> pd.DataFrame:
     return suite_ranking(headlines(state, suite.digests), suite.weights)
 
 
+@lru_cache(4)
+def cells_of(state: State, suite: SuiteTasks) -> pd.DataFrame:
+    """The suite's headlines of complete runs as cells of a heat map, kept until the store changes."""
+    heads = headlines(state, suite.digests)
+    return heat_cells(heads[heads["run_status"] == "complete"], "protocol")
+
+
 def board_order(state: State, protocols: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """`names` of models in the order of the most complete suite's board, those that are not on it last."""
     board = board_of(state, measured_suites(protocols)[0])
@@ -225,6 +234,8 @@ def _with_others(ranked: pd.DataFrame, heads: pd.DataFrame, tasks: int) -> pd.Da
     """Ranks as texts, tie groups, and the models that are not ranked, each with what was measured of it."""
     import pandas as pd
 
+    if heads.empty:
+        return pd.DataFrame(columns=list(SUITE_COLUMNS))
     facts = _facts(heads)
     frame = facts.merge(ranked, on="model", how="left")
     ranks = frame["mean_rank"].notna()
@@ -254,10 +265,6 @@ def _facts(heads: pd.DataFrame) -> pd.DataFrame:
     """What was measured of each model: tasks with a value, samples, failures, where its runs come from."""
     import pandas as pd
 
-    if heads.empty:
-        return pd.DataFrame(
-            columns=["model", "measured", "n", "failed", "control", "origin", "best", "worst", "newest"]
-        )
     given = heads
     ok = given["value"].notna() & (given["run_status"] == "complete")
     frame = pd.DataFrame({

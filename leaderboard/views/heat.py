@@ -50,16 +50,14 @@ def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     suite = choose_suite(protocols, bar)
     find = shared.find_box("Find a model", bar)
-    heads = queries.headlines(state, suite.digests)
-    heads = heads[heads["run_status"] == "complete"]
     order = suite_board.find_models(suite_board.board_of(state, suite), find)
     page = list(shared.paged(order, ROWS)["model"])
     if not page:
         st.html(markup.callout("No model is left: take another part of a name.", "am-info"))
         return
-    cells = heatmap.heat_cells(heads[~heads["control"] | heads["model"].isin(page)], "protocol")
+    cells = suite_board.cells_of(state, suite)
     shown = cells[cells["model"].isin(page)]
-    facts = {row["protocol"]: row for row in board.records(heads.drop_duplicates("protocol"))}
+    facts = {row["protocol"]: row for row in board.records(cells.drop_duplicates("protocol"))}
     columns = [
         Column(one.protocol, one.task, _metric(facts[one.protocol]))
         for one in suite.tasks
