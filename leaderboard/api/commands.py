@@ -75,6 +75,7 @@ def serve(
     artefacts: Annotated[
         str | None, typer.Option(help="Where files of submissions go. [default: AUDIOMETRY_HOME/submissions]")
     ] = None,
+    upload_mib: Annotated[int, typer.Option(min=1, help="Largest archive of a submission, in MiB.")] = 4096,
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="Address of a proxy whose X-Forwarded-For is believed; may be repeated.")
     ] = None,
@@ -95,7 +96,8 @@ def serve(
             f"the HTTP interface needs the package {error.name!r}; install it with: pip install 'audiometry[server]'"
         ) from error
     return run(
-        host, port, store=store, artefacts=artefacts, proxies=trusted_proxy or (), origins=cors_origin or ()
+        host, port, store=store, artefacts=artefacts, upload_bytes=upload_mib * 2**20, proxies=trusted_proxy or (),
+        origins=cors_origin or (),
     )  # fmt: skip
 
 

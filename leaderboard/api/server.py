@@ -10,6 +10,8 @@ import uvicorn
 
 from audiometry.benchmark.errors import UserError
 from audiometry.leaderboard.api.app import PREFIX, create_app
+from audiometry.leaderboard.api.limits import ApiLimits
+from audiometry.leaderboard.submissions.limits import Limits
 
 __all__ = ["run"]
 
@@ -26,15 +28,18 @@ def run(
     *,
     store: str | None = None,
     artefacts: str | None = None,
+    upload_bytes: int | None = None,
     proxies: Sequence[str] = (),
     origins: Sequence[str] = (),
 ) -> int:
     """Serve until SIGINT or SIGTERM, which let requests that are under way end; tells on stderr where it listens.
 
-    `proxies` are believed about the address of who asks. Raises UserError for an address that cannot be listened at,
-    StoreError as `Store.open` does.
+    `upload_bytes` is the most that an archive may have. `proxies` are believed about the address of who asks.
+
+    Raises UserError for an address that cannot be listened at, StoreError as `Store.open` does.
     """
-    app = create_app(store, artefacts, origins=origins)
+    limits = ApiLimits() if upload_bytes is None else ApiLimits(submission=Limits(archive_bytes=upload_bytes))
+    app = create_app(store, artefacts, limits=limits, origins=origins)
     listening = _listen(host, port)
     config = uvicorn.Config(
         app, log_config=None, access_log=True, server_header=False, date_header=True, lifespan="on",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import random
 import re
 import stat
 import tarfile
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -277,3 +280,31 @@ def test_progress_and_end_are_seen(client: Client, api_store: Store) -> None:
     with api_store.reading() as connection:
         assert connection.execute(sa.select(SUBMISSIONS.c.owner)).scalar_one() == "worker"
     assert "owner" not in shown
+
+
+@pytest.mark.parametrize("kind", ["application/zip", "multipart/form-data; boundary=y"], ids=["raw", "form"])
+def test_an_upload_that_takes_too_long_is_given_up(client: Client, keys: dict[str, str], kind: str) -> None:
+    app: Any = client(None, upload_seconds=0.2).app
+    sent: list[dict[str, Any]] = []
+    pieces = iter([b'--y\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nxxxx'])
+
+    async def receive() -> dict[str, Any]:
+        for piece in pieces:
+            return {"type": "http.request", "body": piece, "more_body": True}
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = {"authorization": f"Bearer {keys['submitter']}", "content-type": kind}
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/api/v1/submissions", "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "client": ("192.0.2.1", 1),
+        "asgi": {"version": "3.0"}, "scheme": "http", "server": ("x", 80), "root_path": "",
+    }  # fmt: skip
+    started = time.monotonic()
+    asyncio.run(app(scope, receive, send))
+    assert time.monotonic() - started < 30
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"]) == {"detail": "the upload took more than 0.2 s; send it again"}
