@@ -67,9 +67,13 @@ def worker(
     )
     with Store.open(store) as opened:
         one = Worker(Queue(opened), partial(run_suite, setting=setting), suites=tuple(suite or ()), lease_seconds=lease)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: one.stop.set())
-        ended = one.work(once=once)
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, lambda *_: one.stop.set()) for number in numbers]
+        try:
+            ended = one.work(once=once)
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
     typer.echo(f"{ended} submissions ended", err=True)
     return 0
 
