@@ -32,6 +32,9 @@ REVISIONS = ("0001", "0002", "0003")
 BUSY_SECONDS = 30.0
 """How long a write waits for another process' write before it gives up."""
 
+CACHE_KIB = 32 * 1024
+"""What of a SQLite file a connection keeps at hand: a big board is read again and again through its own 2 MB."""
+
 CONNECT_SECONDS = 20
 """How long a database server may take to answer before it counts as not there."""
 
@@ -109,6 +112,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     _use_wal(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

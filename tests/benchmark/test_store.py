@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -286,7 +286,18 @@ def test_sqlite_is_in_wal_mode_with_foreign_keys(sqlite_url: str) -> None:
         assert connection.execute(sa.text("PRAGMA busy_timeout")).scalar() == database.BUSY_SECONDS * 1000
 
 
-def test_a_first_page_takes_one_query_and_no_table_scan(store: Store) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.results(task="wer-asterisk-en", metric="wer", slice="all"),
+        lambda store: store.results(protocol="0000", slice="all"),
+        lambda store: store.results(model="oracle", slice="all"),
+        lambda store: store.results(model="oracle", latest=False),
+        lambda store: store.results(run=RUN["id"]),
+    ],
+    ids=["task", "protocol", "model", "history", "run"],
+)
+def test_a_page_takes_one_query_and_no_table_scan(store: Store, ask: Callable[[Store], Any]) -> None:
     store.add_run(RUN, RESULTS, "/a")
     statements: list[tuple[str, Any]] = []
 
@@ -295,7 +306,7 @@ def test_a_first_page_takes_one_query_and_no_table_scan(store: Store) -> None:
             statements.append((statement, parameters))
 
     sa.event.listen(store._engine, "before_cursor_execute", note)
-    store.results(task="wer-asterisk-en", metric="wer", slice="all")
+    ask(store)
     sa.event.remove(store._engine, "before_cursor_execute", note)
     ((statement, parameters),) = statements
     with store._engine.connect() as connection:
@@ -305,7 +316,8 @@ def test_a_first_page_takes_one_query_and_no_table_scan(store: Store) -> None:
             connection.exec_driver_sql("SET enable_seqscan = off")
             steps = [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
     assert [step for step in steps if "results" in step]
-    assert not [step for step in steps if "SCAN results" in step or "Seq Scan on results" in step], steps
+    for table in ("results", "measurements", "runs"):
+        assert not [step for step in steps if f"SCAN {table}" in step or f"Seq Scan on {table}" in step], steps
 
 
 def test_the_default_is_the_store_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
