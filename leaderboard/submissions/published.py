@@ -41,6 +41,7 @@ FILES = {RUN: 2**26, RESULTS: 2**28, OUTPUTS: 2**36, SCORES: 2**36, LOG: 2**26}
 """What is kept of a run folder, and the most bytes of each."""
 
 ARTEFACT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(wav|npy)")
+ARTEFACT_BYTES = 2**32
 SAME = ("version", "settings", "samples", "digest", "metrics")
 """What of a task must be as the suite has it."""
 
@@ -113,6 +114,8 @@ def published(
 
 def _take(run: Path, staged: Path) -> None:
     """Copy the files of a run folder; what is no plain file is refused, what is not ours is left."""
+    if run.is_symlink() or not run.is_dir():
+        raise SubmissionError("the run left no folder")
     for name, most in FILES.items():
         content = _plain(run / name, most, optional=name == LOG)
         if content is not None:
@@ -231,7 +234,9 @@ def _take_artefacts(folder: Path, made: set[str]) -> None:
     for name in sorted(made):
         if not ARTEFACT.fullmatch(name):
             raise SubmissionError("the run names an artefact that is none")
-        with _plain(folder / name, 2**32) as stream:
+        if folder.is_symlink() or (folder / name).parent.is_symlink():
+            raise SubmissionError("the run has artefacts behind a link")
+        with _plain(folder / name, ARTEFACT_BYTES) as stream:
             content = stream.read()
         if hashlib.sha256(content).hexdigest() != Path(name).stem:
             raise SubmissionError("the run has an artefact that is not what its name says")

@@ -93,7 +93,8 @@ class Worker:
         """Try one submission; whether that ended it."""
         one = submission.id
         try:
-            with TemporaryDirectory(prefix="audiometry-submission-") as folder, _Heart(self, one) as heart:
+            scratch = TemporaryDirectory(prefix="audiometry-submission-", ignore_cleanup_errors=True)
+            with scratch as folder, _Heart(self, one) as heart:
                 done = self.perform(submission, Path(folder), heart.tell)
                 return self._verify(one, done)
         except LostError:
@@ -118,7 +119,7 @@ class Worker:
             shutil.rmtree(done.folder, ignore_errors=True)
             raise LostError(submission_id)
         log.info("submission verified", extra={"submission": submission_id, "run": done.run["id"]})
-        for other in paths.runs_folder().glob(f"{submission_id}-*"):  # of workers that died before this one
+        for other in paths.runs_folder().glob(f"*{submission_id}-*"):  # of workers that died before this one
             if other != done.folder:
                 shutil.rmtree(other, ignore_errors=True)
         return True

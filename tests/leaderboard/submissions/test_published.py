@@ -119,6 +119,17 @@ def no_plain_file(run: Path) -> None:
     (run / "results.json").symlink_to("/etc/passwd")
 
 
+def behind_a_link(run: Path) -> None:
+    run.rename(run.with_name("elsewhere"))
+    run.symlink_to("elsewhere")
+
+
+def artefacts_behind_a_link(run: Path) -> None:
+    artefacts = run.parents[1] / "home" / "artefacts"
+    artefacts.rename(artefacts.with_name("elsewhere"))
+    artefacts.symlink_to("elsewhere")
+
+
 def a_pipe(run: Path) -> None:
     (run / "results.json").unlink()
     os.mkfifo(run / "results.json")
@@ -145,6 +156,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no run": (lambda run: (run / "run.json").unlink(), "left no run.json"),
     "no evidence": (lambda run: (run / "scores.parquet").unlink(), "left no scores.parquet"),
     "a link": (no_plain_file, "left a results.json that is no plain file"),
+    "a linked folder": (behind_a_link, "left no folder"),
+    "a linked folder of artefacts": (artefacts_behind_a_link, "artefacts behind a link"),
     "a pipe": (a_pipe, "left a results.json that is no plain file"),
     "no JSON": (lambda run: (run / "run.json").write_text("{"), "not readable"),
     "no results": (lambda run: (run / "results.json").write_text("{}"), "not readable"),
