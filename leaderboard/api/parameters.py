@@ -15,6 +15,9 @@ from audiometry.leaderboard.api.reading import Filters
 __all__ = ["LARGEST_PAGE", "Filtered", "Limit", "Name", "Page", "RunId", "check_query"]
 
 LARGEST_PAGE = 1000
+LARGEST_ID = 2**31 - 1
+"""The ids of rows are whole numbers of 32 bits in PostgreSQL, which fails at a larger one."""
+
 LONGEST_NAME = 20_000
 """Models may have names as long as 10,000 characters."""
 
@@ -31,7 +34,7 @@ RunId = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterVali
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many rows a page holds at most.")]
 Page = Annotated[
-    int, Query(ge=0, le=2**53, description="Where the page begins: `next` of the page before; 0 is the first page.")
+    int, Query(ge=0, le=LARGEST_ID, description="Where the page begins: `next` of the one before, or 0.")
 ]  # fmt: skip
 
 

@@ -68,7 +68,14 @@ def ask_all(operation: Any, headers: dict[str, str]) -> Counter[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("role", ["none", "viewer", "submitter", "maintainer", "auditor"])
+@pytest.mark.parametrize(
+    ("role", "store_url"),
+    [
+        ("none", "sqlite"), ("viewer", "postgresql"), ("submitter", "sqlite"), ("maintainer", "postgresql"),
+        ("auditor", "sqlite"),
+    ],
+    indirect=["store_url"],
+)  # fmt: skip
 def test_every_answer_is_documented(
     client: Callable[..., TestClient], keys: dict[str, str], usual_run: Path, role: str
 ) -> None:
