@@ -112,3 +112,27 @@ def test_any_file_system_serves(usual_run: Path) -> None:
     for name in ("outputs", "scores"):
         memory.pipe(f"/runs/x/{name}.parquet", (usual_run / f"{name}.parquet").read_bytes())
     assert len(evidence.read_samples("memory://runs/x", "oracle", TASK)) == 12
+
+
+def test_sound_that_a_model_made_is_found_by_its_hash_alone(
+    samples: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIOMETRY_HOME", str(tmp_path))
+    name = f"ab/{'ab' * 32}.wav"
+    row = samples.iloc[0].copy()
+    assert evidence.answer_of(row) is None
+    row["audio_out"] = name
+    assert evidence.answer_of(row) is None  # not kept
+    place = tmp_path / "artefacts" / name
+    place.parent.mkdir(parents=True)
+    soundfile.write(place, [0.0] * 1600, 16_000)
+    made = evidence.answer_of(row)
+    assert made is not None
+    assert made.seconds == pytest.approx(0.1)
+    for other in (f"../artefacts/{name}", str(place), "ab/x.wav", float("nan")):
+        row["audio_out"] = other
+        assert evidence.answer_of(row) is None
+
+
+def test_a_sample_that_is_no_trial_has_no_trial_facts(samples: pd.DataFrame) -> None:
+    assert evidence.trial_facts(samples.iloc[0], samples) == {}
