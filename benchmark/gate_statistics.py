@@ -121,7 +121,8 @@ def loss_p(found: Loss, margin: float) -> float:
     if found.loss is None or found.error is None:
         return 1.0
     if found.moves is not None:
-        return swap_p(found.moves - margin * found.shares)
+        least = swap_p(found.moves)  # who exceeds a margin exceeds nothing as well
+        return least if margin == 0 else max(least, swap_p(found.moves - margin * found.shares))
     if found.error == 0:
         return 0.5**found.samples if found.loss > margin + UNCHANGED else 1.0
     from scipy.special import stdtr

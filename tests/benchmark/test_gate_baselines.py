@@ -1,0 +1,106 @@
+"""Names for baselines: set, moved, listed, removed, opened, and everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from audiometry.benchmark import cli
+from audiometry.benchmark.compare import open_side
+from audiometry.benchmark.errors import SettingError, StoreError
+from audiometry.benchmark.named_baselines import baselines, open_reference, remove_baseline, set_baseline
+from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
+from audiometry.benchmark.store import Store
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def write_run() -> Write:
+    load_plugin_file(Path(__file__).with_name("gated.py"))
+    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
+    found: Write = module.write_run
+    return found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 's.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    with Store.open(url) as opened:
+        yield opened
+
+
+def test_set_move_and_remove(store: Store, write_run: Write, tmp_path: Path) -> None:
+    first = open_side(str(write_run(tmp_path / "a", [0, 1])))
+    second = open_side(f"{write_run(tmp_path / 'b', [0, 1], models=('m', 'n'))}::n")
+    assert baselines(store) == []
+    set_baseline(store, "main", first)
+    found = set_baseline(store, "main", second)
+    assert (found.name, found.run, found.model, found.folder) == ("main", "run-b", "n", str(tmp_path / "b"))
+    set_baseline(store, "a.release-1_0", first)
+    assert [one.name for one in baselines(store)] == ["a.release-1_0", "main"]
+    assert found.created.tzinfo is not None
+    assert store.run("run-a")["id"] == "run-a", "a run that the store did not hold was put in"
+    remove_baseline(store, "main")
+    assert [one.name for one in baselines(store)] == ["a.release-1_0"]
+    with pytest.raises(StoreError, match=r"there is no baseline 'main'; there are: a\.release-1_0"):
+        remove_baseline(store, "main")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a::b", "../x", "-x", "x" * 201, "<b>"])
+def test_names_that_are_none(write_run: Write, tmp_path: Path, name: str) -> None:
+    side = open_side(str(write_run(tmp_path / "a", [0, 1])))
+    with Store.open(f"sqlite:///{tmp_path / 's.db'}") as store, pytest.raises(SettingError, match="cannot name a base"):
+        set_baseline(store, name, side)
+
+
+def test_only_a_complete_run_is_a_baseline(write_run: Write, tmp_path: Path) -> None:
+    side = open_side(str(write_run(tmp_path / "a", [0, 1], status="partial")))
+    with Store.open(f"sqlite:///{tmp_path / 's.db'}") as store:
+        with pytest.raises(StoreError, match="run run-a is partial, and no baseline"):
+            set_baseline(store, "main", side)
+        assert baselines(store) == []
+
+
+def test_opening(write_run: Write, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Store.open() as store:
+        set_baseline(store, "main", open_side(f"{write_run(tmp_path / 'a', [0, 1], models=('m', 'n'))}::n"))
+    side = open_reference("main")
+    assert (side.run, side.model) == ("run-a", "n")
+    write_run(home / "runs" / "by-id", [0, 1])
+    assert open_reference("by-id").run == "run-by-id"
+    assert open_reference("./a::m").model == "m"
+    with pytest.raises(StoreError, match=r"there is no run 'other'.*no baseline either \(there are: main\)"):
+        open_reference("other")
+    write_run(tmp_path / "main", [0, 1])
+    with pytest.raises(StoreError, match=r"is a stored baseline and a run folder; write \./main"):
+        open_reference("main")
+    assert open_reference("./main").run == "run-main"
+    shutil.rmtree("main")
+    shutil.rmtree("a")
+    with pytest.raises(StoreError, match="there is no run"):
+        open_reference("main")
+
+
+def test_the_commands(write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(write_run(tmp_path / "a", [1, 0] * 20))
+    assert cli.main(["baseline", "set", "main", run]) == 0
+    assert capsys.readouterr().err == "main: m in run run-a\n"
+    assert cli.main(["baseline", "list"]) == 0
+    line = capsys.readouterr().out.split("\t")
+    assert line[:3] == ["main", "m", "run-a"]
+    assert cli.main(["gate", "--baseline", "main", "--candidate", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
+    assert cli.main(["baseline", "list", "--json", "--store", f"sqlite:///{home / 'store.db'}"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["folder"]) == ("main", run)
+    assert cli.main(["baseline", "remove", "main"]) == 0
+    assert cli.main(["baseline", "remove", "main"]) == 2
+    assert "there is no baseline 'main'; there are: none yet" in capsys.readouterr().err
+    assert cli.main(["gate", "--baseline", "main", "--candidate", run]) == 2

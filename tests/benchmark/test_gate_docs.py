@@ -1,0 +1,159 @@
+"""The workflow in docs/gate.md, and the action, run as they are written (what GitHub itself does is left out)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from audiometry.benchmark.gate_config import DEFAULT, GateConfig, read_gate_config
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+CLIPS = 60
+
+
+def block(language: str) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+WORKFLOW = yaml.safe_load(block("yaml"))
+
+
+def bash(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As GitHub runs a step: bash with -eo pipefail, in the checkout."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    known = {"PATH": path, "AUDIOMETRY_HOME": str(folder / ".home"), "GITHUB_OUTPUT": str(folder / "output"),
+             "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}  # fmt: skip
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
+        cwd=folder, env=os.environ | known | environment, capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+
+
+def act(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
+    """Every step of the action, with its inputs filled in as GitHub does."""
+    inputs = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()} | given
+    assert all(name in inputs for name in given)
+    done = None
+    for step in ACTION["runs"]["steps"]:
+        assert step["shell"] == "bash"
+        assert "${{" not in step["run"], "what comes from outside goes through the environment, never into the script"
+        filled = {
+            name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], value)
+            for name, value in step["env"].items()
+        }
+        done = bash(step["run"], folder, **filled)
+        if done.returncode:
+            return done
+    assert done is not None
+    return done
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    lines = (folder / "output").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def go(job: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str] | None:
+    """The steps of a job, up to the first that fails; what it gave, or None where all went well."""
+    for step in job["steps"]:
+        if step.get("name") == "Install" or step.get("uses", "").startswith("actions/"):
+            continue
+        if "uses" in step:
+            assert set(step["with"]) <= set(ACTION["inputs"])
+            done = act(folder, **step["with"])
+        else:
+            done = bash(step["run"], folder)
+        if done.returncode:
+            return done
+    return None
+
+
+def answers(folder: Path, wrong: range) -> None:
+    lines = [{"id": f"clip{i:02d}.wav", "text": f"number {i} is {'off' if i in wrong else 'on'}"} for i in range(CLIPS)]
+    (folder / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a list of recordings, in which the job `baseline` has run."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "speech").mkdir()
+    rows = ["audio,text"]
+    for i in range(CLIPS):
+        soundfile.write(folder / "speech" / f"clip{i:02d}.wav", np.full(1600, 0.01), 16_000)
+        rows.append(f"clip{i:02d}.wav,number {i} is on")
+    (folder / "speech" / "list.csv").write_text("\n".join(rows) + "\n")
+    (folder / "gate.toml").write_text(block("toml"))
+    answers(folder, range(5))
+    assert go(WORKFLOW["jobs"]["baseline"], folder) is None
+    return folder
+
+
+@pytest.fixture
+def candidate(checkout: Path, tmp_path: Path) -> Path:
+    shutil.copytree(checkout, tmp_path / "c")
+    return tmp_path / "c"
+
+
+@pytest.mark.slow
+def test_the_workflow_passes_what_is_as_good(candidate: Path) -> None:
+    answers(candidate, range(1, 6))
+    failed = go(WORKFLOW["jobs"]["gate"], candidate)
+    assert failed is None, failed.stdout + failed.stderr
+    assert outputs(candidate) == {"verdict": "pass", "exit-code": "0"}
+    assert "## Regression gate: pass" in (candidate / "summary.md").read_text()
+    assert (candidate / "reports" / "gate.xml").read_text().count("<testcase") == 1
+
+
+@pytest.mark.slow
+def test_the_workflow_fails_a_regression(candidate: Path) -> None:
+    answers(candidate, range(20))
+    failed = go(WORKFLOW["jobs"]["gate"], candidate)
+    assert failed is not None
+    assert failed.returncode == 1
+    assert outputs(candidate) == {"verdict": "regression", "exit-code": "1"}
+    summary = (candidate / "summary.md").read_text()
+    assert "## Regression gate: regression" in summary
+    assert summary == (candidate / "reports" / "gate.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_action_when_it_cannot_tell(candidate: Path) -> None:
+    document = json.loads((candidate / "runs" / "baseline" / "run.json").read_text())
+    (candidate / "runs" / "baseline" / "run.json").write_text(json.dumps(document | {"status": "partial"}))
+    sides = {"baseline": "runs/baseline", "candidate": "runs/baseline"}
+    assert act(candidate, **sides).returncode == 2
+    assert outputs(candidate) == {"verdict": "unknown", "exit-code": "2"}
+    warned = act(candidate, **sides, undecided="warn")
+    assert (warned.returncode, "::warning::" in warned.stdout) == (0, True)
+    assert act(candidate, **sides, undecided="maybe").returncode == 2
+    broken = act(candidate, baseline="runs/none; touch broken", candidate="runs/baseline", undecided="warn")
+    assert broken.returncode == 2, "bad input is no verdict, and never let through"
+    assert not (candidate / "broken").exists()
+
+
+def test_the_page_and_the_code_agree(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(block("toml"))
+    found = read_gate_config(tmp_path / "gate.toml")
+    plain = GateConfig(())
+    assert (found.alpha, found.max_failures) == (plain.alpha, plain.max_failures) == (DEFAULT.alpha, 0.01)
+    for name in ("task", "metric", "slice", "margin", "rule_out", "direction", "skip"):
+        assert f"| `{name}` |" in PAGE
+    for name in ACTION["inputs"]:
+        assert f"`{name}`" in PAGE
+    assert "`alpha` is 0.04 by default" in PAGE
