@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMPS := .make
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck bench clean environment recordings browser
+.PHONY: help demo test lint format typecheck bench screenshots clean environment recordings browser
 
 help:  ## Print what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,12 @@ format: environment  ## Put the code in order.
 
 typecheck: environment  ## Check types.
 	$(BIN)/mypy
+
+screenshots: recordings browser  ## Photograph every page of the leaderboard, after a small run, into docs/screenshots.
+	$(BIN)/audiometry run --config .ci/screenshots.toml
+	$(BIN)/audiometry data build spoof-embedded
+	$(BIN)/audiometry run -m lfcc-lcnn,envelope-trees,shortcut -t spoof-embedded -L 300
+	$(BIN)/python .ci/screenshots.py docs/screenshots
 
 bench: recordings  ## Measure every claim of speed, side by side with its peer.
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
