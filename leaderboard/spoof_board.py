@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from audiometry.leaderboard.board import records
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -136,21 +138,21 @@ def trials_per_attack(folder: str, model: str, task: str) -> dict[str, int]:
 def _rows(
     results: pd.DataFrame, metric: str, models: Sequence[str], group: str, attack: str, trials: int | None
 ) -> list[dict[str, Any]]:
-    whole = results[(results["metric"] == metric) & (results["slice"] == "all")].set_index("model")
-    there = [model for model in models if model in whole.index]
-    control = next((whole.loc[model] for model in there if is_shortcut(model)), None)
+    whole = {row["model"]: row for row in records(results[results["metric"] == metric]) if row["slice"] == "all"}
+    there = [model for model in models if model in whole]
+    control = next((whole[model] for model in there if is_shortcut(model)), None)
+    kept = ("model", "value", "low", "high", "unit", "n", "failed", "control", "run", "created")
     return [
         {
-            "group": group, "attack": attack, "model": model, "trials": trials,
-            **{name: whole.loc[model][name] for name in ("value", "low", "high", "unit", "n", "failed", "control")},
-            "against_shortcut": "" if control is None or is_shortcut(model) else _against(whole.loc[model], control),
-            **{name: whole.loc[model][name] for name in ("run", "created")}, "notes": list(whole.loc[model]["notes"]),
+            "group": group, "attack": attack, "trials": trials, **{name: whole[model][name] for name in kept},
+            "against_shortcut": "" if control is None or is_shortcut(model) else _against(whole[model], control),
+            "notes": list(whole[model]["notes"]),
         }
         for model in there
     ]  # fmt: skip
 
 
-def _against(row: pd.Series, control: pd.Series) -> str:
+def _against(row: Mapping[str, Any], control: Mapping[str, Any]) -> str:
     """How a detector's interval lies to the control's; a lower rate is better."""
     if not (row["low"] <= row["high"] and control["low"] <= control["high"]):  # NaN: no interval
         return "unknown: no interval"
@@ -163,6 +165,6 @@ def _against(row: pd.Series, control: pd.Series) -> str:
 
 def _worst(results: pd.DataFrame, model: str) -> str:
     """The attack with the highest rate of a model; empty where no attack has one of its own."""
-    mine = results[(results["model"] == model) & (results["slice"] == "all")]
-    mine = mine[mine["metric"].str.startswith(PREFIX) & mine["value"].notna()]
-    return "" if mine.empty else str(mine.loc[mine["value"].idxmax(), "metric"]).removeprefix(PREFIX)
+    mine = results[(results["model"] == model) & (results["slice"] == "all") & results["value"].notna()]
+    rates = {row["metric"]: row["value"] for row in records(mine) if row["metric"].startswith(PREFIX)}
+    return max(rates, key=rates.__getitem__).removeprefix(PREFIX) if rates else ""
