@@ -1,7 +1,7 @@
 """A big board in a browser: 1,000 models on 60 tasks with 10 slices each, five million samples in the runs.
 
-A store is filled through `Store.add_run` (a run a model, the evidence of every sample in its folder), on SQLite and on
-PostgreSQL, and looked at with ``audiometry serve`` and Chromium. Measured, medians over several new browsers:
+A store is filled through `Store.add_run` (a run a model, the evidence of every sample in its folder) on SQLite, copied
+to PostgreSQL, and each is looked at with ``audiometry serve`` and Chromium. Medians over several new browsers of:
 
 - the first page: from the request to the table of the first models, in a browser that has never been here, and in one
   that has (its cache holds the front end's files);
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ import pyarrow.parquet as pq
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from audiometry.benchmark.store import Store
+from audiometry.benchmark.store_backup import backup, restore
 from audiometry.benchmark.types import Result
 
 TASKS, SLICES, SAMPLES = 60, 10, 84
@@ -99,20 +100,25 @@ def write_run(root: Path, number: int, hard: np.ndarray) -> tuple[dict[str, Any]
     return document, results, folder
 
 
-def fill(urls: Sequence[str], root: Path, models: int) -> int:
-    """Put `models` runs into every store; gives the number of sample rows in the folders."""
+def fill(url: str, root: Path, models: int) -> int:
+    """Put `models` runs into a store; gives the number of sample rows in their folders."""
     hard = np.abs(np.random.default_rng(0).normal(0, 0.1, (TASKS, SAMPLES)))
-    stores = [Store.open(url) for url in urls]
     samples = 0
-    for number in range(models):
-        document, results, folder = write_run(root, number, hard)
-        origin = ("local", "verified", "self-reported")[number % 3]
-        for store in stores:
+    with Store.open(url) as store:
+        for number in range(models):
+            document, results, folder = write_run(root, number, hard)
+            origin = ("local", "verified", "self-reported")[number % 3]
             store.add_run(document, results, str(folder), origin=origin)
-        samples += pq.read_metadata(folder / "scores.parquet").num_rows
-    for store in stores:
-        store.close()
+            samples += pq.read_metadata(folder / "scores.parquet").num_rows
     return samples
+
+
+def copy_store(source: str, target: str, folder: Path) -> None:
+    """Bring one store into another, by a backup."""
+    with Store.open(source) as store:
+        backup(store, folder / "copy.backup")
+    with Store.open(target) as store:
+        restore(store, folder / "copy.backup")
 
 
 @contextmanager
@@ -219,7 +225,8 @@ def main() -> None:
         root = Path(name)
         stores = {"SQLite": f"sqlite:///{root / 'store.db'}", "PostgreSQL": there}
         begun = time.perf_counter()
-        samples = fill(list(stores.values()), root / "runs", models)
+        samples = fill(stores["SQLite"], root / "runs", models)
+        copy_store(stores["SQLite"], stores["PostgreSQL"], root)
         print(f"{models:,} models x {TASKS} tasks x {SLICES} slices, {samples:,} samples: filled in "
               f"{time.perf_counter() - begun:.0f} s; load {os.getloadavg()[0]:.1f}")  # fmt: skip
         worst: dict[str, float] = dict.fromkeys(LIMITS, 0.0)

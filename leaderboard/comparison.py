@@ -38,7 +38,7 @@ def subject_of(document: Mapping[str, Any], model: str, task: str) -> Subject:
     found = next((one for one in document["tasks"] if one["name"] == task), None)
     if found is None:
         raise DataError(f"run {document['id']} does not name task {task!r}; run it again")
-    return Subject(document["id"], model, str(document["folder"]), json.dumps(found, sort_keys=True))
+    return Subject(document["id"], model, str(document["folder"]), json.dumps({"spec": task, **found}, sort_keys=True))
 
 
 @lru_cache(256)

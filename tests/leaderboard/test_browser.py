@@ -150,7 +150,7 @@ HEAR = """async () => {
 
 
 def test_from_the_ranking_to_a_sample_that_plays(usual_run: Path, reader: Reader) -> None:
-    page = reader.open()
+    page = reader.open("ranking")
     table = page.locator("table.am-table")
     expect(table).to_be_visible()
     names = table.locator("tbody th[scope=row]").all_inner_texts()
@@ -181,11 +181,27 @@ def test_from_the_ranking_to_a_sample_that_plays(usual_run: Path, reader: Reader
 
 
 def test_a_model_s_link_leads_to_its_samples(usual_run: Path, reader: Reader) -> None:
-    page = reader.open()
+    page = reader.open("ranking")
     page.get_by_role("link", name="poor").click()
     expect(page.locator("audio")).to_be_visible()
     assert "model=poor" in page.url
     expect(page.locator(".am-substitution, .am-deletion, .am-insertion").first).to_be_visible()
+
+
+def test_a_filter_a_key_away_and_a_model_s_page(usual_run: Path, reader: Reader) -> None:
+    """The box is reached and sent by keys alone; the model's name leads to its card."""
+    page = reader.open()
+    names = page.locator("table.am-table").first.locator("tbody th[scope=row]")
+    expect(names).to_have_text(["also-good", "good:beam=5", "poor", "oracle", "silent"])
+    page.get_by_label("Find a model").focus()
+    page.keyboard.type("POO")
+    page.keyboard.press("Enter")
+    expect(names).to_have_text(["poor"])
+    assert "find=POO" in page.url
+    page.get_by_role("link", name="poor").click()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible()
+    expect(page.locator("table.am-table").first).to_contain_text("Fingerprint")
+    expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
 
 
 def test_a_permanent_link_shows_the_same_sample(usual_run: Path, reader: Reader) -> None:
@@ -201,7 +217,7 @@ def test_a_permanent_link_shows_the_same_sample(usual_run: Path, reader: Reader)
 
 
 def test_downloads_are_the_rows_of_the_page(usual_run: Path, reader: Reader) -> None:
-    page = reader.open()
+    page = reader.open("ranking")
     reader.settle()
     with page.expect_download() as started:
         page.get_by_text("Download CSV").click()
@@ -211,7 +227,7 @@ def test_downloads_are_the_rows_of_the_page(usual_run: Path, reader: Reader) -> 
     assert lines[1].startswith("1-2,also-good,")
 
 
-@pytest.mark.parametrize("page_name", ["", "slices", "samples"])
+@pytest.mark.parametrize("page_name", ["", "heat", "models", "compare", "ranking", "slices", "samples"])
 def test_names_from_outside_run_nothing(
     page_name: str, add_run: AddRun, usual_texts: dict[str, Sequence[str]], reader: Reader
 ) -> None:
@@ -229,7 +245,7 @@ def test_an_empty_store_is_friendly(store_url: str, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("page_name", ["", "slices", "samples"])
+@pytest.mark.parametrize("page_name", ["", "heat", "models", "compare", "ranking", "slices", "samples"])
 def test_a_phone_needs_no_sideways_scrolling(
     usual_run: Path, browser: Browser, address: str, page_name: str, scheme: str
 ) -> None:
@@ -259,7 +275,7 @@ def test_screenshot(photographed: str, browser: Browser, tmp_path: Path) -> None
         sizes = {target: (1280, 1000), target.with_stem(f"{target.stem}-phone"): (390, 844)}
         for file, (width, height) in sizes.items():
             reader = Reader(browser, address, viewport={"width": width, "height": height})
-            page = reader.open()
+            page = reader.open("ranking")
             reader.settle()
             expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
             page.screenshot(path=file)
