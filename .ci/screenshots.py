@@ -35,10 +35,11 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 PATIENCE = 300_000
-QUIET_SECONDS = 1.0
-"""A page is at rest once nothing of it has changed for so long."""
+QUIET_SECONDS, LONGEST_SECONDS = 1.0, 30.0
+"""A page is at rest once nothing of it has changed for so long; one that never rests is taken as it is."""
 
-AT_REST = """(quiet) => new Promise((done) => {
+AT_REST = """([quiet, longest]) => new Promise((done) => {
+  setTimeout(done, longest);
   let timer = setTimeout(done, quiet);
   new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet); })
     .observe(document.body, { childList: true, subtree: true, characterData: true });
@@ -77,7 +78,7 @@ def photograph(browser: Browser, address: str, name: str, file: Path, *, dark: b
     page.goto(f"{address}/{place}")
     expect(page.locator("h1").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
-    page.evaluate(AT_REST, 1000 * QUIET_SECONDS)
+    page.evaluate(AT_REST, [1000 * QUIET_SECONDS, 1000 * LONGEST_SECONDS])
     if page.get_by_test_id("stException").count():
         wrong.append(f"{name}: it shows an error")
     page.screenshot(path=file)
