@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Query, Request
 from fastapi.dependencies.utils import get_flat_params
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
 from audiometry.leaderboard.api.reading import Filters
 
-__all__ = ["LARGEST_PAGE", "Filtered", "Limit", "Name", "Page", "RunId", "check_query"]
+__all__ = ["LARGEST_PAGE", "Filtered", "Limit", "Moment", "Name", "Page", "RunId", "check_query"]
 
 LARGEST_PAGE = 1000
 LARGEST_ID = 2**31 - 1
 """The ids of rows are whole numbers of 32 bits in PostgreSQL, which fails at a larger one."""
+
+EARLIEST, LATEST = 1970, 9000
 
 LONGEST_NAME = 20_000
 """Models may have names as long as 10,000 characters."""
@@ -36,6 +39,16 @@ Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many rows a
 Page = Annotated[
     int, Query(ge=0, le=LARGEST_ID, description="Where the page begins: `next` of the one before, or 0.")
 ]  # fmt: skip
+
+
+def _storable(time: datetime) -> datetime:
+    """A time near either end of the calendar cannot be turned to UTC."""
+    if not EARLIEST <= time.year <= LATEST:
+        raise ValueError(f"a time lies in the years {EARLIEST} to {LATEST}")
+    return time
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_storable)]
 
 
 def _filters(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from audiometry.leaderboard.api import audit, tokens
 from audiometry.leaderboard.api.access import Auditor, Manager, Reader, Services, TokenReader
-from audiometry.leaderboard.api.parameters import Limit, Name, Page
+from audiometry.leaderboard.api.parameters import Limit, Moment, Name, Page
 from audiometry.leaderboard.api.problems import documented
 
 __all__ = ["ROUTES"]
@@ -119,7 +119,7 @@ def show_audit(
     service: Services,
     by: Annotated[Name | None, Query(description="Who did it, whole name.")] = None,
     action: Annotated[Name | None, Query(description="What was done, such as `token created`.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Not what was done before; with a time zone.")] = None,
+    since: Annotated[Moment | None, Query(description="Not what was done before; with a time zone.")] = None,
     limit: Limit = 100,
     page: Page = 0,
 ) -> AuditPage:

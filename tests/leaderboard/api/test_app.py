@@ -219,6 +219,8 @@ def test_a_body_without_a_length_is_counted(client: Client, api_store: Store) ->
         ("results?model=%00", "query model: Value error, a text holds no NUL"),
         ("runs/%00", "path run: Value error, a text holds no NUL"),
         ("audit?since=2026-01-01T00:00:00", "query since: Input should have timezone info"),
+        ("audit?since=0001-01-01T00:00:00%2B23:59", "query since: Value error, a time lies in the years 1970 to 9000"),
+        ("audit?since=9999-12-31T23:59:59-23:59", "query since: Value error, a time lies in the years 1970 to 9000"),
     ],
 )
 def test_parameters_are_bounded_and_known(client: Client, query: str, said: str) -> None:
