@@ -89,7 +89,7 @@ def test_opening(write_run: Write, tmp_path: Path, home: Path, monkeypatch: pyte
 
 
 def test_the_commands(write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = str(write_run(tmp_path / "a", [1, 0] * 20))
+    run = str(write_run(tmp_path / "a", [1, 0] * 200))
     assert cli.main(["baseline", "set", "main", run]) == 0
     assert capsys.readouterr().err == "main: m in run run-a\n"
     assert cli.main(["baseline", "list"]) == 0
