@@ -90,11 +90,11 @@ def paired_ranks(spec: str, version: str, rows: pd.DataFrame, *, families: int =
     the ranges of all of them are right at once with probability `LEVEL` (Bonferroni). What was found is kept in memory
     by runs.
     """
+    if len(rows) > MOST_MODELS:
+        return PairedRanks({}, f"{len(rows):,} models: more than {MOST_MODELS} are not compared in pairs here")
     sides = tuple(sorted((str(row.model), str(row.folder), str(row.run)) for row in rows.itertuples()))
     if len(sides) < 2:
         return PairedRanks({name: Place(1, 1, 1) for name, _, _ in sides}, "")
-    if len(sides) > MOST_MODELS:
-        return PairedRanks({}, f"{len(sides):,} models: more than {MOST_MODELS} are not compared in pairs here")
     if int(rows["n"].sum()) > MOST_SAMPLES:
         return PairedRanks({}, f"more than {MOST_SAMPLES:,} samples in all are not compared in pairs here")
     try:
@@ -123,11 +123,14 @@ def pair_suite(
 
     `heads` are the suite's `queries.headlines`, `protocols` is from `Store.protocols`.
     """
+    if len(ranked) > MOST_MODELS:
+        reason = f"{len(ranked):,} models: more than {MOST_MODELS} are not compared in pairs here"
+        return SuitePairs({}, dict.fromkeys(suite.digests, reason))
     places: dict[str, Mapping[str, tuple[int, int]]] = {}
     reasons: dict[str, str] = {}
     kept = heads[heads["model"].isin(ranked)]
     versions = dict(zip(protocols["protocol"], protocols["version"], strict=True))
-    specs = _specs(store, kept) if 1 < len(ranked) <= MOST_MODELS else {}
+    specs = _specs(store, kept) if len(ranked) > 1 else {}
     for measured in suite.tasks:
         digest = measured.protocol
         if digest is None or len(ranked) < 2:
