@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometry.benchmark.types import Task
@@ -135,6 +135,7 @@ def test_ranks_by_sorting_are_those_of_every_pair(given_spans: Sequence[tuple[fl
     assert list(zip(first.tolist(), last.tolist(), strict=True)) == board.rank_ranges(low, high, direction)
 
 
+@settings(deadline=None)
 @given(spans)
 def test_the_mean_rank_lies_in_its_interval(given_spans: Sequence[tuple[float, float]]) -> None:
     rows = [head(f"m{i}", "x", a + b / 2, b / 2) for i, (a, b) in enumerate(given_spans)]
