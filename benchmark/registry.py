@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -290,6 +291,7 @@ PLUGIN_FILES = "audiometry_plugin_"
 """How the modules of plug-in files are called; `Entry.origin` begins with it."""
 
 _state: dict[str, Any] = {"loaded": False, "failures": {}}
+_loading = threading.RLock()
 
 
 def plugin_failures() -> Mapping[str, BaseException]:
@@ -302,17 +304,18 @@ def load_plugins() -> None:
 
     Raises DuplicateNameError at once: which of two plug-ins is meant cannot be guessed.
     """
-    if _state["loaded"]:
-        return
-    _state["loaded"] = True
-    for point in _entry_points():
-        try:
-            importlib.import_module(point.value)
-        except DuplicateNameError:
-            _state["loaded"] = False
-            raise
-        except Exception as error:  # a stranger's module may raise anything; it is kept, not hidden
-            _state["failures"][f"{point.name} ({point.value})"] = error
+    with _loading:  # another thread waits until all is there
+        if _state["loaded"]:
+            return
+        _state["loaded"] = True
+        for point in _entry_points():
+            try:
+                importlib.import_module(point.value)
+            except DuplicateNameError:
+                _state["loaded"] = False
+                raise
+            except Exception as error:  # a stranger's module may raise anything; it is kept, not hidden
+                _state["failures"][f"{point.name} ({point.value})"] = error
 
 
 def load_plugin_file(path: str | Path) -> None:

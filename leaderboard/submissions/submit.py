@@ -16,6 +16,7 @@ from audiometry.leaderboard.submissions.errors import SubmissionError
 from audiometry.leaderboard.submissions.limits import DEFAULT_LIMITS, Limits
 from audiometry.leaderboard.submissions.manifest import FILE, Manifest, read_manifest
 from audiometry.leaderboard.submissions.names import shown
+from audiometry.leaderboard.submissions.ownership import check_name_is_free
 from audiometry.leaderboard.submissions.queue import Queue
 from audiometry.leaderboard.submissions.states import REJECTED
 
@@ -49,6 +50,7 @@ def submit_folder(
     document: dict[str, Any] = {**manifest.as_document(), WARNINGS: list(_warnings(manifest))}
     submission = queue.receive(manifest.name, submitter, manifest.suite, document)
     try:
+        check_name_is_free(store, manifest.name, submitter)
         checked = check_folder(folder, limits)
         if checked.manifest != manifest:
             raise SubmissionError("the folder changed while it was submitted; submit again")
