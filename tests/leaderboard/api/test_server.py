@@ -78,6 +78,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(url, folder, key, store_url)
 
 
+@pytest.fixture
+def key(api_store: Store) -> str:
+    """A token of a submitter, in a store of the test's own."""
+    return tokens.create(api_store, "ann", "submitter")
+
+
 def connect(url: str) -> socket.socket:
     host, port = url.split("/")[2].rsplit(":", 1)
     return socket.create_connection((host, int(port)), timeout=30)

@@ -123,7 +123,7 @@ def test_from_the_first_page_to_a_model_and_back(usual_run: Path, site: Callable
     assert line.bounding_box()["width"] > 100  # type: ignore[index]
     page.get_by_role("link", name="CER").click()
     expect(page).to_have_url(re.compile(r"metric-cer\.html$"))
-    page.get_by_role("link", name="Slices").click()
+    page.get_by_role("link", name="The same metric in every slice").click()
     expect(page.get_by_role("region", name="duration").locator("table")).to_contain_text("short")
     page.get_by_role("link", name="good:beam=5").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("good:beam=5")

@@ -90,7 +90,7 @@ def prying(*, path: str, port: int = 1, secret: str = "") -> Prying:
     return Prying(path, port, secret)
 
 
-@model("stillborn", abilities={"transcribe"})
-def stillborn(*, path: str = "") -> Prying:
+@model("never-born", abilities={"transcribe"})
+def never_born(*, path: str = "") -> Prying:
     """Fail while it is loaded."""
     raise ValueError(f"the weights in {path} are of another shape")

@@ -124,7 +124,7 @@ def test_a_checkpoint_is_run_in_a_box_and_its_results_are_published(
 
 @pytest.mark.slow
 def test_a_checkpoint_that_does_not_load_is_rejected_with_the_reason(store: Store, tmp_path: Path) -> None:
-    one = queued(store, tmp_path, "stillborn")
+    one = queued(store, tmp_path, "never-born")
     worker = Worker(Queue(store), partial(run_suite, setting=Setting(ArtefactStore(), plugins=(PLUGIN,))))
     assert worker.work(once=True) == 1
     done = Queue(store).get(one)
