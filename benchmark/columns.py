@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.stats import Interval, intervals, suppress
 from audiometry.benchmark.types import FloatArray, IntArray, Result, Sample, ScoreTable, Task
 
-__all__ = ["FAILURES", "Columns", "Subject", "reduce_columns"]
+__all__ = ["FAILURES", "Columns", "Counted", "Subject", "reduce_columns"]
 
 ALL = "all"
 FAILURES = ("timeout", "error")
@@ -53,7 +53,9 @@ class Scored(Protocol):
     def slices(self) -> Mapping[str, str]: ...
 
 
-class _One(NamedTuple):
+class Counted(NamedTuple):
+    """What is counted of one sample, at its place in the task's order."""
+
     position: int
     verdict: str
     cluster: str
@@ -155,7 +157,7 @@ class Columns:
 
     def append(self, position: int, sample: Sample, status: str, counts: Mapping[str, float]) -> None:
         """Add one sample's score. A sample without a cluster is a cluster of its own."""
-        self.extend([_One(position, status, sample.cluster, sample.stratum, counts, sample.slices)])
+        self.extend([Counted(position, status, sample.cluster, sample.stratum, counts, sample.slices)])
 
     def extend(self, scored: Sequence[Scored]) -> None:
         """Add the scores of several samples: a column after the other, which is several times quicker."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audiometry.benchmark.columns import Columns
+from audiometry.benchmark.columns import Columns, Counted
 from audiometry.benchmark.errors import AudiometryError, DataError, UnknownNameError
 from audiometry.benchmark.registry import TASKS, parse_spec
 from audiometry.benchmark.stats import rank_tables
@@ -71,15 +71,6 @@ class SuitePairs(NamedTuple):
 
     places: Mapping[str, Mapping[str, tuple[int, int]]]
     reasons: Mapping[str, str]
-
-
-class _Scored(NamedTuple):
-    position: int
-    verdict: str
-    cluster: str
-    stratum: str
-    counts: Mapping[str, float]
-    slices: Mapping[str, str]
 
 
 def paired_ranks(spec: str, version: str, rows: pd.DataFrame, *, families: int = 1) -> PairedRanks:
@@ -193,7 +184,7 @@ def read_table(folder: str, model: str, task: str) -> ScoreTable:
     columns = Columns()
     facts = zip(frame["status"], frame["cluster"], frame["stratum"], lines, strict=True)
     columns.extend([
-        _Scored(place, status, cluster or "", stratum or "", counted, {})
+        Counted(place, status, cluster or "", stratum or "", counted, {})
         for place, (status, cluster, stratum, counted) in enumerate(facts)
     ])  # fmt: skip
     return columns.table()

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from postgres_server import PostgresServer
+
+# The gate draws the same cases every time; `HYPOTHESIS_PROFILE=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,3 +50,25 @@ def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket has a limit
+    server = PostgresServer(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, _number: Callable[[], int]) -> str:
+    """The URL of an empty database on the server."""
+    return postgres.create(f"test{_number()}")
+
+
+@pytest.fixture(scope="session")
+def _number() -> Callable[[], int]:
+    counter = itertools.count()
+    return lambda: next(counter)

@@ -137,6 +137,8 @@ def _unpack_zip(stream: IO[bytes], target: _Target) -> None:
             target.count()
             if member.orig_filename != member.filename:
                 raise SubmissionError(f"the file name {shown(member.orig_filename)} holds a NUL; rename it")
+            if not member.filename:
+                raise SubmissionError("an entry of the archive has no name; pack it again")
             mode = member.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise SubmissionError(f"{shown(member.filename)} is a link or a device; submit plain files alone")
@@ -202,7 +204,7 @@ class _Bounded(io.RawIOBase):
             try:
                 return self._stream.seek(offset, whence)
             except OSError as error:  # before the beginning
-                raise ValueError("an offset is negative") from error
+                raise ValueError("its table of contents is not where it should be") from error
         if whence != os.SEEK_SET or offset < self._position:
             raise SubmissionError("the archive is not in order; pack it again")
         while self._position < offset and self.read(min(CHUNK, offset - self._position)):

@@ -34,12 +34,7 @@ HOW = """
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Compare", LEAD))
-    with shared.open_store() as store:
-        state = shared.state_of(store)
-        protocols = queries.protocols(state)
-        if protocols.empty:
-            st.html(shared.EMPTY)
-            return
+    with shared.open_measured() as (store, state, protocols):
         names = suite_board.board_order(state, protocols, queries.model_names(state))
         if len(names) < 2:
             st.html(markup.callout("There is only one model here: run another, then load this page again.", "am-info"))

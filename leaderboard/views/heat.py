@@ -33,12 +33,7 @@ CAPTION_SLICES = "Shades are spread over all groups of this slice and all models
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Heat map", LEAD))
-    with shared.open_store() as store:
-        state = shared.state_of(store)
-        protocols = queries.protocols(state)
-        if protocols.empty:
-            st.html(shared.EMPTY)
-            return
+    with shared.open_measured() as (store, state, protocols):
         way = shared.choose("Show", WAYS, "show")
         if way == WAYS[0]:
             _tasks(state, protocols)

@@ -28,12 +28,7 @@ LEAD = "What a model is, everything that was measured of it, what that took, and
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Models", LEAD))
-    with shared.open_store() as store:
-        state = shared.state_of(store)
-        protocols = queries.protocols(state)
-        if protocols.empty:
-            st.html(shared.EMPTY)
-            return
+    with shared.open_measured() as (store, state, protocols):
         names = suite_board.board_order(state, protocols, queries.model_names(state))
         find = shared.find_box("Find a model") if len(names) > ROWS else ""
         asked = st.query_params.get("model")

@@ -42,12 +42,7 @@ HOW = """
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Leaderboard", LEAD))
-    with shared.open_store() as store:
-        state = shared.state_of(store)
-        protocols = queries.protocols(state)
-        if protocols.empty:
-            st.html(shared.EMPTY)
-            return
+    with shared.open_measured() as (store, state, protocols):
         bar = st.container(horizontal=True, vertical_alignment="bottom")
         suite = choose_suite(protocols, bar)
         heads = queries.headlines(state, suite.digests)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "Measured",
     "choose",
     "choose_results",
     "find_box",
     "is_dark",
+    "open_measured",
     "open_store",
     "paged",
     "share",
-    "state_of",
     "summary_of",
 ]
 
@@ -40,6 +41,14 @@ EMPTY = """<div class="am-callout am-info" role="note"><p><b>There are no result
 <p>Type <code>make demo</code> to rank the built-in models on real speech, or run one of your own:</p>
 <p><code>audiometry run -m whisper,pocketsphinx -t wer-asterisk-en</code></p>
 <p>Then load this page again.</p></div>"""
+
+
+class Measured(NamedTuple):
+    """An open store with something in it."""
+
+    store: Store
+    state: queries.State
+    protocols: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,18 @@ def open_store() -> Iterator[Store]:
 def state_of(store: Store) -> queries.State:
     """What the store holds now, as the key under which slow queries are kept."""
     return queries.state_of(store, paths.store_url())
+
+
+@contextmanager
+def open_measured() -> Iterator[Measured]:
+    """The results store, its state and its protocols; a page that says what to type, and ends, where it is empty."""
+    with open_store() as store:
+        state = state_of(store)
+        protocols = queries.protocols(state)
+        if protocols.empty:
+            st.html(EMPTY)
+            st.stop()
+        yield Measured(store, state, protocols)
 
 
 def choose(

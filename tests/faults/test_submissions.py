@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from postgres_server import PostgresServer
 
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.registry import load_plugins
@@ -45,20 +45,11 @@ contact: ada@example.org
 """
 
 
-def postgres_server(folder: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("postgres_server", HERE.parent / "benchmark" / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.PostgresServer(folder)
-
-
 @pytest.fixture
-def server() -> Iterator[Any]:
+def server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this test's own, as it is restarted."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket has a limit
-    running = postgres_server(folder)
+    running = PostgresServer(folder)
     yield running
     running.stop()
     shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from browsing import launched
+from playwright.sync_api import Browser
 
 from audiometry.benchmark.registry import SUITES, TASKS, Entry
 from audiometry.benchmark.store import Store
@@ -254,3 +257,19 @@ def installed_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     yield tones_task()
     for cache in caches:
         cache.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    with launched() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made, so that a test sees whether any is left."""
+    made = tmp_path / "scratch"
+    made.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(made))
+    return made

@@ -9,55 +9,27 @@ With ``AUDIOMETRY_SCREENSHOT=FILE.png`` set, the ranking of the store at AUDIOME
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import PATIENCE, Reader, served
+from playwright.sync_api import Browser, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AddRun = Callable[..., Path]
 NASTY = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "x" * 10_000)
-PATIENCE = 60_000
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-# Opened at a page other than the first, Streamlit's front end asks for these below that page before it asks the root.
-PROBES = ("/_stcore/health", "/_stcore/host-config")
 
 
+@contextmanager
 def serve(store: str) -> Iterator[str]:
-    """Run ``audiometry serve`` on a free port until the test is over; gives the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "audiometry.benchmark.cli", "serve", "--port", str(port), "--store", store]
-    address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        try:
-            for _ in range(300):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, server.communicate()[0]
-                    time.sleep(0.1)
-            yield address
-        finally:
-            server.send_signal(signal.SIGTERM)
-            output = server.communicate(timeout=30)[0]
-            assert "Traceback" not in output, output
+    """Run ``audiometry serve`` on a store."""
+    command = [sys.executable, "-m", "audiometry.benchmark.cli", "serve", "--store", store]
+    with served(lambda port: [*command, "--port", str(port)]) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +40,8 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(shared_store: Path) -> Iterator[str]:
     """One server for every test of this module: starting it takes seconds."""
-    yield from serve(f"sqlite:///{shared_store}")
+    with serve(f"sqlite:///{shared_store}") as address:
+        yield address
 
 
 @pytest.fixture
@@ -79,53 +52,6 @@ def store_url(shared_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     url = f"sqlite:///{shared_store}"
     monkeypatch.setenv("AUDIOMETRY_STORE", url)
     return url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert path is not None, "Chromium is not installed; install it with: apt-get install chromium"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield chromium
-        chromium.close()
-
-
-class Reader:
-    """A page, and everything that went wrong on it."""
-
-    def __init__(self, browser: Browser, address: str, **settings: Any) -> None:
-        self.address = address
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
-        self.context.set_default_timeout(PATIENCE)
-        self.page: Page = self.context.new_page()
-        self.wrong: list[str] = []
-        page = self.page
-        page.on("console", lambda message: self._said(message.type, message.text, message.location.get("url", "")))
-        page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
-        page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("requestfailed", lambda request: self._asked(request.url, f"failed: {request.failure}"))
-        page.on("request", lambda request: self._asked(request.url, None))
-
-    def _said(self, kind: str, text: str, url: str) -> None:
-        if kind == "error" and not url.partition("?")[0].endswith(PROBES):
-            self.wrong.append(f"console: {text} ({url})")
-
-    def _asked(self, url: str, failure: str | None) -> None:
-        inside = url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:"))
-        if failure is not None and "ERR_ABORTED" not in failure:  # a page that is left gives up what it still asks for
-            self.wrong.append(f"{failure} {url}")
-        if not inside:
-            self.wrong.append(f"asked outside: {url}")
-
-    def open(self, page: str = "", **parameters: str) -> Page:
-        self.page.goto(f"{self.address}/{page}?{urlencode(parameters)}" if parameters else f"{self.address}/{page}")
-        expect(self.page.get_by_text("Download CSV")).to_be_visible(timeout=PATIENCE)
-        return self.page
-
-    def settle(self) -> None:
-        """Wait until no script runs any more."""
-        expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -271,7 +197,7 @@ def photographed(request: pytest.FixtureRequest) -> str:
 
 def test_screenshot(photographed: str, browser: Browser, tmp_path: Path) -> None:
     target = Path(os.environ.get("AUDIOMETRY_SCREENSHOT") or tmp_path / "ranking.png")
-    for address in serve(photographed):
+    with serve(photographed) as address:
         sizes = {target: (1280, 1000), target.with_stem(f"{target.stem}-phone"): (390, 844)}
         for file, (width, height) in sizes.items():
             reader = Reader(browser, address, viewport={"width": width, "height": height})

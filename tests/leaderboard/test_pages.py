@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from html import unescape
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
+from drawn_pages import bodies, box, draw, opened, shown
 from streamlit.testing.v1 import AppTest
 
 from audiometry.benchmark.store import Store
@@ -19,37 +18,6 @@ from audiometry.leaderboard import app, board
 AddRun = Callable[..., Path]
 PAGES = ("ranking", "slices", "samples")
 NASTY = ("<script>alert(1)</script>", "[x](javascript:alert(1))", "**bold** $x^2$ :material/home: :red[y]")
-
-
-def draw(page: str) -> None:
-    """What Streamlit runs."""
-    import importlib
-
-    importlib.import_module(f"audiometry.leaderboard.views.{page}").show()
-
-
-def opened(page: str, **parameters: str | list[str]) -> AppTest:
-    """A page, with parameters in its address."""
-    test = AppTest.from_function(draw, args=(page,), default_timeout=60)
-    for name, value in parameters.items():
-        test.query_params[name] = value
-    test.run()
-    assert not test.exception
-    return test
-
-
-def bodies(test: AppTest) -> str:
-    return "\n".join(element.body for element in test.html)
-
-
-def shown(test: AppTest) -> str:
-    """The page's own HTML, with its entities read."""
-    return unescape(bodies(test))
-
-
-def box(test: AppTest, label: str) -> Any:
-    (found,) = [element for element in test.selectbox if element.label.startswith(label)]
-    return found
 
 
 def test_the_app_opens_at_the_ranking(usual_run: Path) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from drawn_pages import bodies, opened, shown
 from streamlit.testing.v1 import AppTest
 
 from audiometry.benchmark.registry import task
@@ -41,30 +41,6 @@ def gap_made() -> Task:
         reduce=lambda table, weights: {"errors": mean_of(table, weights, "wrong")},
         metrics=(Metric("worst_errors"), Metric("errors")),
     )  # fmt: skip
-
-
-def draw(page: str) -> None:
-    """What Streamlit runs."""
-    import importlib
-
-    importlib.import_module(f"audiometry.leaderboard.views.{page}").show()
-
-
-def opened(page: str, **parameters: str | list[str]) -> AppTest:
-    test = AppTest.from_function(draw, args=(page,), default_timeout=120)
-    for name, value in parameters.items():
-        test.query_params[name] = value
-    test.run()
-    assert not test.exception
-    return test
-
-
-def shown(test: AppTest) -> str:
-    return unescape("\n".join(element.body for element in test.html))
-
-
-def bodies(test: AppTest) -> str:
-    return "\n".join(element.body for element in test.html)
 
 
 def document(run: str, name: str, models: Sequence[str], settings: dict[str, str], samples: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -15,14 +14,6 @@ import pytest
 from audiometry.benchmark.runfolder import read_results
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard import queries
-
-SOURCE = Path(__file__).parents[1] / "benchmark" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("postgres_of_the_board", SOURCE)
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-postgres = _module.postgres
 
 AddRun = Callable[..., Path]
 Texts = dict[str, Sequence[str]]

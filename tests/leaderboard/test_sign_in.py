@@ -30,17 +30,6 @@ suite: smoke
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go, so that what is left can be seen."""
-    import tempfile
-
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
 def artefacts(tmp_path: Path) -> ArtefactStore:
     return ArtefactStore(str(tmp_path / "kept"))
 

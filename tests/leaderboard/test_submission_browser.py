@@ -5,17 +5,13 @@ And everything that must be refused there, with a reason that is shown, nothing 
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import pickle
 import shutil
-import signal
-import socket
 import stat
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +21,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from browsing import Reader, served
 from playwright.sync_api import Browser, Page, expect
 
 import audiometry.models.baselines
@@ -37,14 +34,7 @@ from audiometry.leaderboard.submissions.queue import Queue
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-_spec = importlib.util.spec_from_file_location("browser_tools", Path(__file__).with_name("test_browser.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_tools = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tools)
-browser = _tools.browser
-
-PATIENCE = _tools.PATIENCE = 180_000
+PATIENCE = 180_000
 """Milliseconds: a worker's run beside a browser keeps a small machine busy."""
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -121,28 +111,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     plugin.write_text(PLUGIN.format(folder=str(sounds)))
     _sounds(sounds)
     store = f"sqlite:///{root / 'store.db'}"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     environment = os.environ | {"AUDIOMETRY_HOME": str(home), "AUDIOMETRY_STORE": store, "TMPDIR": str(scratch)}
-    words = [sys.executable, "-c", WITH_PLUGIN, str(plugin), "serve", "--port", str(port)]
-    with subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as server:  # fmt: skip
-        try:
-            for _ in range(600):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, server.communicate()[0]
-                    time.sleep(0.1)
-            yield Place(f"http://127.0.0.1:{port}", store, home, scratch, plugin, environment)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            said = server.communicate(timeout=120)[0]
-            assert "Traceback" not in said, said
-            assert "am_" not in said, "a token stands in the log"
+    command = [sys.executable, "-c", WITH_PLUGIN, str(plugin), "serve"]
+    # "am_": no token may stand in the log
+    with served(lambda port: [*command, "--port", str(port)], environment, unsaid=["am_"]) as address:
+        yield Place(address, store, home, scratch, plugin, environment)
 
 
 def _sounds(folder: Path) -> None:
@@ -159,7 +132,7 @@ def _sounds(folder: Path) -> None:
 
 @pytest.fixture
 def reader(browser: Browser, place: Place) -> Iterator[Any]:
-    opened = _tools.Reader(browser, place.address)
+    opened = Reader(browser, place.address, patience=PATIENCE)
     yield opened
     opened.context.close()
     assert opened.wrong == []

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Sequence
-from html import unescape
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from drawn_pages import box, opened, shown
 from streamlit.testing.v1 import AppTest
 
 from audiometry.benchmark.store import Store
@@ -25,31 +24,6 @@ SPEC = {
     "name": "wer-tones", "spec": "wer-tones", "version": "1", "settings": {"normaliser": "none-1"}, "notes": [],
     "metrics": [], "samples": 12, "digest": "d1",
 }  # fmt: skip
-
-
-def draw(page: str) -> None:
-    """What Streamlit runs."""
-    import importlib
-
-    importlib.import_module(f"audiometry.leaderboard.views.{page}").show()
-
-
-def opened(page: str, **parameters: str) -> AppTest:
-    test = AppTest.from_function(draw, args=(page,), default_timeout=120)
-    for name, value in parameters.items():
-        test.query_params[name] = value
-    test.run()
-    assert not test.exception
-    return test
-
-
-def shown(test: AppTest) -> str:
-    return unescape("\n".join(element.body for element in test.html))
-
-
-def box(test: AppTest, label: str) -> Any:
-    (found,) = [element for element in test.selectbox if element.label == label]
-    return found
 
 
 @pytest.mark.parametrize("name", navigation.PAGES)

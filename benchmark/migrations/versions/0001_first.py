@@ -70,6 +70,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_measurements_model_id", "measurements", ["model_id"])
     op.create_index("ix_measurements_task_id", "measurements", ["task_id"])
+    _results()
+
+
+def _results() -> None:
     op.create_table(
         "results",
         sa.Column("id", sa.Integer, nullable=False),

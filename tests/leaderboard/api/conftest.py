@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,6 @@ from audiometry.benchmark.store import Store
 from audiometry.leaderboard.api import tokens
 from audiometry.leaderboard.api.app import create_app
 from audiometry.leaderboard.api.limits import ApiLimits, Rate
-
-SOURCE = Path(__file__).parents[2] / "benchmark" / "conftest.py"
-
-_spec = importlib.util.spec_from_file_location("postgres_fixtures_of_the_api", SOURCE)
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-
-postgres, postgres_url, _number = _module.postgres, _module.postgres_url, _module._number
 
 PLENTY = Rate(1e9, 10**6)
 """A rate that no test comes up to."""
