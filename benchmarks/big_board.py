@@ -198,8 +198,8 @@ def look(browser: Browser, url: str, empty: str, times: int) -> dict[str, float]
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """The URL of a database on a server of its own, from the wheel that carries one."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "benchmark"))
-    from conftest import PostgresServer
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    from postgres_server import PostgresServer
 
     server = PostgresServer(folder)
     try:
