@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["corpora_folder", "home", "runs_folder", "store_url"]
+__all__ = ["artefacts_url", "corpora_folder", "home", "runs_folder", "store_url"]
 
 
 def home() -> Path:
@@ -30,3 +30,8 @@ def runs_folder() -> Path:
 def store_url() -> str:
     """``AUDIOMETRY_STORE`` (a database URL), or SQLite under the home folder."""
     return os.environ.get("AUDIOMETRY_STORE") or f"sqlite:///{home() / 'store.db'}"
+
+
+def artefacts_url() -> str:
+    """``AUDIOMETRY_ARTEFACTS`` (a URL for the files of submissions), or ``submissions`` in the home folder."""
+    return os.environ.get("AUDIOMETRY_ARTEFACTS") or str(home() / "submissions")

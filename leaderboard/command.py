@@ -41,12 +41,17 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to listen at; by default this machine alone.")] = "127.0.0.1",
     store: Annotated[str | None, typer.Option(help="Database URL. [default: AUDIOMETRY_STORE, or SQLite]")] = None,
+    artefacts: Annotated[
+        str | None,
+        typer.Option(help="Where files of submissions go. [default: AUDIOMETRY_ARTEFACTS, or below AUDIOMETRY_HOME]"),
+    ] = None,
 ) -> int:
     """Show the leaderboard in a browser.
 
     Raises UserError before anything is started: a store that cannot be opened, a port that is taken.
     """
     from audiometry.benchmark.store import Store
+    from audiometry.leaderboard.submissions.artefacts import ArtefactStore
 
     try:
         from streamlit.web.cli import main
@@ -58,6 +63,9 @@ def serve(
     _check_port(host, port)
     if store is not None:
         os.environ["AUDIOMETRY_STORE"] = store  # the app asks `paths.store_url`, as every part does
+    if artefacts is not None:
+        ArtefactStore(artefacts)
+        os.environ["AUDIOMETRY_ARTEFACTS"] = artefacts
     _read_ahead()
     main(args=streamlit_arguments(host, port), prog_name="audiometry serve", standalone_mode=False)
     return 0

@@ -73,7 +73,8 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; by default this machine alone.")] = "127.0.0.1",
     store: StoreOption = None,
     artefacts: Annotated[
-        str | None, typer.Option(help="Where files of submissions go. [default: AUDIOMETRY_HOME/submissions]")
+        str | None,
+        typer.Option(help="Where files of submissions go. [default: AUDIOMETRY_ARTEFACTS, or below AUDIOMETRY_HOME]"),
     ] = None,
     upload_mib: Annotated[int, typer.Option(min=1, help="Largest archive of a submission, in MiB.")] = 4096,
     trusted_proxy: Annotated[

@@ -30,13 +30,13 @@ DAY_SECONDS = 86_400.0
 
 
 class ArtefactStore:
-    """The files of submissions under a URL that fsspec understands (default: ``submissions`` in AUDIOMETRY_HOME).
+    """The files of submissions under a URL that fsspec understands (default: `paths.artefacts_url`).
 
     Processes and machines may share one: a file appears under its hash whole or not at all.
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = url or str(paths.home() / "submissions")
+        self.url = url or paths.artefacts_url()
         with self._one_line_errors("open"):
             self._files, root = fsspec.core.url_to_fs(self.url)
         self._root = str(root).rstrip("/")

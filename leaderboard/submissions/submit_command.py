@@ -55,7 +55,8 @@ SHOWN_CHARACTERS = 60
 StoreOption = Annotated[str | None, typer.Option(help="Database URL. [default: AUDIOMETRY_STORE, or SQLite]")]
 ServerOption = Annotated[str | None, typer.Option(help="A server to ask instead of the store of this machine.")]
 ArtefactsOption = Annotated[
-    str | None, typer.Option(help="Where files of submissions are kept. [default: under AUDIOMETRY_HOME]")
+    str | None,
+    typer.Option(help="Where files of submissions are kept. [default: AUDIOMETRY_ARTEFACTS, or below AUDIOMETRY_HOME]"),
 ]
 Row = Mapping[str, Any]
 

@@ -39,7 +39,10 @@ def worker(
     ] = None,
     store: Annotated[str | None, typer.Option(help="Database URL. [default: AUDIOMETRY_STORE, or SQLite]")] = None,
     artefacts: Annotated[
-        str | None, typer.Option(help="Where the files of submissions are. [default: below AUDIOMETRY_HOME]")
+        str | None,
+        typer.Option(
+            help="Where the files of submissions are. [default: AUDIOMETRY_ARTEFACTS, or below AUDIOMETRY_HOME]"
+        ),
     ] = None,
     memory_limit: Annotated[float, typer.Option(min=0.5, help="GiB of memory a run may take.")] = 8.0,
     time_limit: Annotated[float, typer.Option(min=0.1, help="Minutes a run may take.")] = 360.0,
@@ -60,7 +63,7 @@ def worker(
     _check_suites(suite or [], plugin or [])
     network = _network(allow=allow_network)
     setting = Setting(
-        artefacts=ArtefactStore(artefacts) if artefacts else ArtefactStore(),
+        artefacts=ArtefactStore(artefacts),
         limits=RunLimits(memory=round(memory_limit * 2**30), seconds=time_limit * 60),
         plugins=tuple(plugin or ()),
         network=network,

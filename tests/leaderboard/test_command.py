@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.leaderboard import command
+from audiometry.leaderboard.submissions.artefacts import ArtefactStore
 
 
 def run(*words: str) -> object:
@@ -29,6 +30,7 @@ def started(monkeypatch: pytest.MonkeyPatch, store_url: str) -> list[list[str]]:
     """What Streamlit was started with; it is not started."""
     from streamlit.web import cli
 
+    monkeypatch.setenv("AUDIOMETRY_ARTEFACTS", "")  # the command sets it; this has it set back
     calls: list[list[str]] = []
     monkeypatch.setattr(cli, "main", lambda args, **_: calls.append(args))
     return calls
@@ -43,7 +45,7 @@ def free_port() -> int:
 def test_streamlit_is_told_where_to_listen_and_to_send_nothing(started: list[list[str]], tmp_path: Path) -> None:
     port = free_port()
     url = f"sqlite:///{tmp_path / 'other.db'}"
-    run("--port", str(port), "--store", url)
+    run("--port", str(port), "--store", url, "--artefacts", str(tmp_path / "kept"))
     ((words),) = started
     assert words[0] == "run"
     assert Path(words[1]).name == "app.py"
@@ -54,6 +56,7 @@ def test_streamlit_is_told_where_to_listen_and_to_send_nothing(started: list[lis
     } <= set(words)  # fmt: skip
     assert os.environ["AUDIOMETRY_STORE"] == url
     assert (tmp_path / "other.db").is_file()
+    assert ArtefactStore().url == str(tmp_path / "kept")
 
 
 def test_streamlit_knows_every_option_that_it_is_told() -> None:
