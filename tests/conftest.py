@@ -13,6 +13,10 @@ import pytest
 from hypothesis import settings
 from postgres_server import PostgresServer
 
+from audiometry.tasks.metrics.compiled_code import keep_entries_apart
+
+keep_entries_apart()  # two workers run tests that have librosa compiled
+
 # The gate draws the same cases every time; `HYPOTHESIS_PROFILE=default` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

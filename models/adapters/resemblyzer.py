@@ -22,6 +22,7 @@ from audiometry.benchmark.registry import model
 from audiometry.benchmark.types import Output, Request, Waveform
 from audiometry.models.adapters.common import check_at_least, fingerprint, thread_count
 from audiometry.models.adapters.one_by_one import OneByOne, sound_of
+from audiometry.tasks.metrics.compiled_code import keep_entries_apart
 from audiometry.tasks.metrics.similarity import cosine_similarity
 
 __all__ = ["load_encoder", "resemblyzer"]
@@ -55,6 +56,7 @@ def resemblyzer(*, threads: int = 0) -> OneByOne:
     """Speaker encoder Resemblyzer: embeds a voice, or rates how alike a candidate's and a voice are."""
     import torch
 
+    keep_entries_apart()  # it uses librosa
     torch.set_num_threads(thread_count(threads))
     encoder, preprocess = load_encoder()
 

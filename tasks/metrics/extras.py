@@ -6,8 +6,12 @@ import importlib
 from typing import Any
 
 from audiometry.benchmark.errors import UserError
+from audiometry.tasks.metrics.compiled_code import keep_entries_apart
 
 __all__ = ["require"]
+
+COMPILED = ("librosa", "numba")
+"""Packages that Numba compiles parts of."""
 
 
 def require(package: str, extra: str) -> Any:
@@ -20,6 +24,8 @@ def require(package: str, extra: str) -> Any:
     '[1]'
     """
     try:
+        if package in COMPILED:
+            keep_entries_apart()
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package.partition(".")[0]:

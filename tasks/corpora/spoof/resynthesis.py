@@ -6,10 +6,13 @@ Each function takes and returns mono samples at `RATE`, float64 of shape (time,)
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from audiometry.benchmark.types import FloatArray
 from audiometry.tasks.corpora.spoof.equalisation import RATE
+from audiometry.tasks.metrics.extras import require
 
 __all__ = [
     "cepstral_copy",
@@ -72,9 +75,7 @@ def griffin_lim(samples: FloatArray, *, seed: int) -> FloatArray:
 
 def mel_inversion(samples: FloatArray, *, seed: int) -> FloatArray:
     """From 80 mel bands, spread over frequency again by least squares, the phase found as in `griffin_lim`."""
-    import librosa
-
-    bank = librosa.filters.mel(sr=RATE, n_fft=WINDOW, n_mels=MELS).astype(np.float64)
+    bank = _librosa().filters.mel(sr=RATE, n_fft=WINDOW, n_mels=MELS).astype(np.float64)
     power = np.square(np.abs(_transform(samples)))
     spread = np.maximum(np.linalg.pinv(bank) @ (bank @ power), 0.0)
     return _phase_found(np.sqrt(spread), len(samples), seed)
@@ -85,11 +86,10 @@ def linear_prediction(samples: FloatArray, *, seed: int) -> FloatArray:
 
     The F0 is WORLD's. Frames of 30 ms, every 10 ms, are overlapped and added.
     """
-    import librosa
     import pyworld
     from scipy.signal import lfilter
 
-    generator = np.random.default_rng(seed)
+    generator, predict = np.random.default_rng(seed), _librosa().lpc
     track, times = pyworld.harvest(np.ascontiguousarray(samples), RATE, frame_period=1000 * LPC_HOP / RATE)
     excitation = _excitation(track, times, len(samples), generator)
     window = np.hanning(LPC_FRAME)
@@ -100,7 +100,7 @@ def linear_prediction(samples: FloatArray, *, seed: int) -> FloatArray:
         energy = np.sqrt(np.square(frame).mean())
         if energy < 1e-5:
             continue
-        filtered = lfilter([1.0], librosa.lpc(frame + 1e-9, order=LPC_ORDER), driven[start : start + LPC_FRAME])
+        filtered = lfilter([1.0], predict(frame + 1e-9, order=LPC_ORDER), driven[start : start + LPC_FRAME])
         filtered *= energy / max(float(np.sqrt(np.square(filtered * window).mean())), 1e-9)
         made[start : start + LPC_FRAME] += filtered * window
         weights[start : start + LPC_FRAME] += window
@@ -141,9 +141,7 @@ def sinusoidal_copy(samples: FloatArray, *, seed: int) -> FloatArray:
 
 def shift_pitch(samples: FloatArray, *, semitones: float) -> FloatArray:
     """Higher or lower, formants and all, at the same speed, by a phase vocoder (Flanagan and Golden 1966)."""
-    import librosa
-
-    return np.asarray(librosa.effects.pitch_shift(samples, sr=RATE, n_steps=semitones), dtype=np.float64)
+    return np.asarray(_librosa().effects.pitch_shift(samples, sr=RATE, n_steps=semitones), dtype=np.float64)
 
 
 def _envelope(magnitudes: FloatArray) -> FloatArray:
@@ -155,9 +153,7 @@ def _envelope(magnitudes: FloatArray) -> FloatArray:
 
 
 def _heard(spectrum: np.ndarray[tuple[int, ...], np.dtype[np.complex128]], length: int) -> FloatArray:
-    import librosa
-
-    return np.asarray(librosa.istft(spectrum, hop_length=HOP, n_fft=WINDOW, length=length), dtype=np.float64)
+    return np.asarray(_librosa().istft(spectrum, hop_length=HOP, n_fft=WINDOW, length=length), dtype=np.float64)
 
 
 def _excitation(track: FloatArray, times: FloatArray, length: int, generator: np.random.Generator) -> FloatArray:
@@ -172,18 +168,18 @@ def _excitation(track: FloatArray, times: FloatArray, length: int, generator: np
 
 
 def _transform(samples: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
-    import librosa
-
-    return np.asarray(librosa.stft(samples, n_fft=WINDOW, hop_length=HOP))
+    return np.asarray(_librosa().stft(samples, n_fft=WINDOW, hop_length=HOP))
 
 
 def _phase_found(magnitudes: FloatArray, length: int, seed: int) -> FloatArray:
-    import librosa
-
-    made = librosa.griffinlim(
+    made = _librosa().griffinlim(
         magnitudes, n_iter=ITERATIONS, hop_length=HOP, n_fft=WINDOW, length=length, random_state=seed
     )
     return np.asarray(made, dtype=np.float64)
+
+
+def _librosa() -> Any:
+    return require("librosa", "quality")
 
 
 def _same_length(samples: FloatArray, length: int) -> FloatArray:
