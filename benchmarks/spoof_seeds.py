@@ -6,7 +6,7 @@ both protocols of `spoof-embedded` at E4. Prints each seed's macro equal error r
 mean of the seeds over the shipped weights' rate on `unseen-attack`.
 
 By default the control ``shortcut`` from one seed, since that is quick; ``--full`` takes ``whisper-encoder-head`` from
-five. ``--detector`` and ``--seeds`` choose others.
+five. ``--detector`` and ``--seeds`` choose others, ``-s`` gives a setting of the card's recipe.
 """
 
 from __future__ import annotations
@@ -26,19 +26,12 @@ UNSEEN = "spoof-embedded"
 SEEN = "spoof-embedded:protocol=seen-attack"
 
 
-def train(home: Path, detector: str, seed: int, file: Path) -> float:
+def train(home: Path, detector: str, seed: int, file: Path, settings: list[str]) -> float:
     """Seconds that training took; the detector is in `file` then."""
     command = [
-        sys.executable,
-        "-m",
-        "audiometry.benchmark.cli",
-        "train",
-        detector,
-        "--seed",
-        str(seed),
-        "-o",
-        str(file),
-    ]
+        sys.executable, "-m", "audiometry.benchmark.cli", "train", detector, "--seed", str(seed), "-o", str(file),
+        *(word for setting in settings for word in ("-s", setting)),
+    ]  # fmt: skip
     begin = time.perf_counter()
     done = subprocess.run(
         command, env=os.environ | {"AUDIOMETRY_HOME": str(home)}, capture_output=True, text=True, check=False
@@ -76,6 +69,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="whisper-encoder-head from five seeds")
     parser.add_argument("--detector", help="the detector")
     parser.add_argument("--seeds", type=int, help="how many seeds, from 0")
+    parser.add_argument("-s", dest="recipe", action="append", default=[], metavar="NAME=VALUE", help="as of train")
     settings = parser.parse_args()
     detector = settings.detector or ("whisper-encoder-head" if settings.full else "shortcut")
     seeds = range(settings.seeds or (5 if settings.full else 1))
@@ -83,7 +77,7 @@ def main() -> None:
     with new_home() as home:
         files = {seed: home / f"seed{seed}.safetensors" for seed in seeds}
         for seed, file in files.items():
-            print(f"seed {seed}: trained in {train(home, detector, seed, file):.0f} s", flush=True)
+            print(f"seed {seed}: trained in {train(home, detector, seed, file, settings.recipe):.0f} s", flush=True)
         for task in (SEEN, UNSEEN):
             print(task)
             shipped = rates(home, detector, task)

@@ -67,6 +67,7 @@ def serve(
         ArtefactStore(artefacts)
         os.environ["AUDIOMETRY_ARTEFACTS"] = artefacts
     _read_ahead()
+    _answer_at_once()
     main(args=streamlit_arguments(host, port), prog_name="audiometry serve", standalone_mode=False)
     return 0
 
@@ -83,6 +84,24 @@ def _read_ahead() -> None:
     protocols = queries.protocols(state)
     if not protocols.empty:
         suite_board.board_of(state, suite_board.measured_suites(protocols)[0])
+
+
+def _answer_at_once() -> None:
+    """Have small answers sent at once: Streamlit's connections wait 40 ms for the reader's word on what came before.
+
+    asyncio prevents that on sockets whose protocol is named, which Streamlit's is not. Connections take the option from
+    the socket that listens.
+    """
+    from streamlit.web.server.starlette import starlette_server as server
+
+    bind = server._bind_socket
+
+    def bound(address: str, port: int, backlog: int) -> socket.socket:
+        listening = bind(address, port, backlog)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
+
+    server._bind_socket = bound
 
 
 def streamlit_arguments(host: str, port: int) -> list[str]:

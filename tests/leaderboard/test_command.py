@@ -29,8 +29,11 @@ def run(*words: str) -> object:
 def started(monkeypatch: pytest.MonkeyPatch, store_url: str) -> list[list[str]]:
     """What Streamlit was started with; it is not started."""
     from streamlit.web import cli
+    from streamlit.web.server.starlette import starlette_server
 
-    monkeypatch.setenv("AUDIOMETRY_ARTEFACTS", "")  # the command sets it; this has it set back
+    # the command sets these; this has them set back
+    monkeypatch.setenv("AUDIOMETRY_ARTEFACTS", "")
+    monkeypatch.setattr(starlette_server, "_bind_socket", starlette_server._bind_socket)
     calls: list[list[str]] = []
     monkeypatch.setattr(cli, "main", lambda args, **_: calls.append(args))
     return calls
@@ -57,6 +60,21 @@ def test_streamlit_is_told_where_to_listen_and_to_send_nothing(started: list[lis
     assert os.environ["AUDIOMETRY_STORE"] == url
     assert (tmp_path / "other.db").is_file()
     assert ArtefactStore().url == str(tmp_path / "kept")
+
+
+def test_small_answers_are_sent_at_once(started: list[list[str]]) -> None:
+    from streamlit.web.server.starlette import starlette_server
+
+    run("--port", str(free_port()))
+    with (
+        starlette_server._bind_socket("127.0.0.1", 0, 8) as listening,
+        socket.create_connection(listening.getsockname()) as reader,
+    ):
+        listening.setblocking(True)
+        answering, _ = listening.accept()
+        with answering:
+            assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not reader.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_streamlit_knows_every_option_that_it_is_told() -> None:

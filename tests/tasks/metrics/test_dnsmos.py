@@ -91,7 +91,7 @@ def real_clips():
     cuts = (np.geomspace(0.3, 0.6, 10) * RATE).astype(int)
     prompts[:10] = [prompt[:length] for prompt, length in zip(prompts, cuts, strict=False)]
     joined = np.concatenate([read(utterances[place].audio, RATE).samples for place in order[60:300]])
-    lengths = (np.geomspace(8, 30, 40) * RATE).astype(int)
+    lengths = (np.concatenate([np.geomspace(4, 9.5, 32), np.geomspace(10, 30, 8)]) * RATE).astype(int)
     starts = np.linspace(0, len(joined) - lengths.max(), 40).astype(int)
     return prompts + [joined[start : start + length] for start, length in zip(starts, lengths, strict=True)]
 
