@@ -1,14 +1,7 @@
-"""The leaderboard as a reader gets it: ``audiometry serve`` and a real Chromium.
-
-With ``AUDIOMETRY_SCREENSHOT=FILE.png`` set, the ranking of the store at AUDIOMETRY_STORE is photographed into that file
-(1280 x 1000), and on a phone into ``FILE-phone.png``::
-
-    AUDIOMETRY_SCREENSHOT=docs/leaderboard.png python -m pytest tests/leaderboard/test_browser.py -k screenshot
-"""
+"""The leaderboard as a reader gets it: ``audiometry serve`` and a real Chromium."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -183,28 +176,3 @@ def test_a_phone_needs_no_sideways_scrolling(
     assert (sum(map(int, ink.strip("rgba()").split(",")[:3])) > 380) == (scheme == "dark")
     phone.context.close()
     assert phone.wrong == []
-
-
-@pytest.fixture
-def photographed(request: pytest.FixtureRequest) -> str:
-    """The store to photograph: the reader's own where a screenshot is asked for, else a made one."""
-    asked = os.environ.get("AUDIOMETRY_STORE") if os.environ.get("AUDIOMETRY_SCREENSHOT") else None
-    if asked is None:
-        request.getfixturevalue("usual_run")
-        asked = request.getfixturevalue("store_url")
-    return str(asked)
-
-
-def test_screenshot(photographed: str, browser: Browser, tmp_path: Path) -> None:
-    target = Path(os.environ.get("AUDIOMETRY_SCREENSHOT") or tmp_path / "ranking.png")
-    with serve(photographed) as address:
-        sizes = {target: (1280, 1000), target.with_stem(f"{target.stem}-phone"): (390, 844)}
-        for file, (width, height) in sizes.items():
-            reader = Reader(browser, address, viewport={"width": width, "height": height})
-            page = reader.open("ranking")
-            reader.settle()
-            expect(page.locator(".js-plotly-plot .errorbar").first).to_be_attached()
-            page.screenshot(path=file)
-            reader.context.close()
-            assert reader.wrong == []
-            assert file.read_bytes().startswith(b"\x89PNG")
