@@ -171,11 +171,13 @@ def train(
         elif resume:
             report(f"there is no checkpoint{f' {checkpoint}' if checkpoint else ''}; beginning anew")
         finished = _steps(run, loss, problem, sampler, seed, settings, report, checkpoint, key)
-    if checkpoint is not None:
-        if finished:
-            checkpoint.unlink(missing_ok=True)
-        else:
-            _save(run, checkpoint, key)
+        if checkpoint is not None:
+            if finished:
+                checkpoint.unlink(missing_ok=True)
+            else:
+                _save(run, checkpoint, key)
+        if run.best_step != run.step and not finished:
+            _evaluate(run, problem)  # after the checkpoint: an undisturbed training does not look here
     facts = {
         "steps": f"{run.step} of {settings.steps}",
         "chosen_step": str(run.best_step),
@@ -203,8 +205,6 @@ def _steps(
     while run.step < settings.steps:
         if run.seconds >= settings.minutes * 60:
             report(f"stopped by the time limit after step {run.step} of {settings.steps}; go on with --resume")
-            if run.best_step != run.step:
-                _evaluate(run, problem)
             return False
         value = _step(run, loss, problem, sampler, seed, settings)
         now = time.monotonic()

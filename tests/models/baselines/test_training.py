@@ -135,6 +135,45 @@ def test_the_time_limit_stops_and_can_be_gone_on_from(tmp_path: Path) -> None:
     assert same(trained(), trained(checkpoint=checkpoint, resume=True))
 
 
+@pytest.mark.parametrize("stop", [1, 7, 8, 9, 12, 20, 23])
+def test_where_the_time_limit_stopped_it_is_not_in_the_weights(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the weights at the stop were the best of all."""
+    at: list[int] = []
+
+    class Rates:
+        def __init__(self, *_scores: Any) -> None:
+            pass
+
+        @property
+        def macro(self) -> float:
+            return 0.0 if at[0] == stop and stop % QUICK.evaluate_every else 0.3
+
+    whole = problem()
+
+    def inputs(chosen: Any, generator: np.random.Generator) -> Any:
+        at[0] += 1
+        return whole.inputs(chosen, generator)
+
+    def run(first: int, **more: Any) -> Trained:
+        at[:] = [first]
+        return trained(problem=replace(whole, inputs=inputs), **more)
+
+    monkeypatch.setattr(training, "equal_error_rate_by_attack", Rates)
+    undisturbed = run(0)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    ticks = iter(range(10_000))
+    with monkeypatch.context() as clock:
+        clock.setattr(training.time, "monotonic", lambda: float(next(ticks)))
+        often = replace(QUICK, minutes=(stop - 0.5) / 60, checkpoint_seconds=1e9)
+        stopped = run(0, settings=often, checkpoint=checkpoint)
+    assert (stopped.facts["steps"], stopped.facts["chosen_step"]) == (f"{stop} of 24", str(stop))
+    resumed = run(stop, checkpoint=checkpoint, resume=True)
+    assert resumed.facts == undisturbed.facts
+    assert same(undisturbed, resumed)
+
+
 def test_too_little_time_is_told_early(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10_000))
     monkeypatch.setattr(training.time, "monotonic", lambda: float(next(ticks)))
