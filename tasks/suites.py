@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from audiometry.benchmark.registry import suite
 from audiometry.benchmark.types import Suite
 
-__all__ = ["asr", "bias", "core", "full", "robustness", "safety", "smoke", "tts"]
+__all__ = ["asr", "bias", "core", "full", "robustness", "safety", "smoke", "spoof", "tts"]
 
 LANGUAGES = ("es", "fr", "it", "ru")
 
@@ -36,6 +36,10 @@ GROUPS = _family("bias-matched-voices", "bias-device-en", "bias-languages")
 UNDERSTANDING = _family(
     "keywords-asterisk-en", "spotting-asterisk-en", "spoken-qa-choice", "spoken-qa-short", "spoken-intent"
 )
+SPOOF = {
+    **_family("spoof-embedded", "spoof-embedded:protocol=seen-attack"), **_family("spoof-robustness", "spoof-latency"),
+}  # fmt: skip
+SOUNDS = _family("emotion-synthetic", "events-synthetic", "captioning-synthetic", "retrieval-synthetic")
 TRANSLATION = _family(
     *(f"translation-asterisk-en-{language}" for language in LANGUAGES),
     *(f"translation-asterisk-{language}-en" for language in LANGUAGES),
@@ -80,8 +84,14 @@ def tts() -> Suite:
 
 @suite("safety")
 def safety() -> Suite:
-    """What a model makes up, and whether it asks back where an instruction is ambiguous."""
-    return Suite("1", {**HALLUCINATION, "ambiguity": 1.0})
+    """What a model makes up, whether it asks back where an instruction is ambiguous, and whether it hears a fake."""
+    return Suite("2", {**HALLUCINATION, "ambiguity": 1.0, "spoof-embedded": 1.0})
+
+
+@suite("spoof")
+def spoof() -> Suite:
+    """Spoof detection: attacks that were and were not trained on, codecs and noise, speed."""
+    return Suite("1", SPOOF)
 
 
 @suite("bias")
@@ -98,11 +108,12 @@ def robustness() -> Suite:
 
 @suite("full")
 def full() -> Suite:
-    """Everything that runs without a corpus of your own."""
+    """Everything above, and what is heard and made besides speech: all without a corpus of your own."""
     return Suite(
-        "2",
+        "3",
         {
             **asr().weights, **SYNTHESIS, **HALLUCINATION, **NOISE, **GROUPS, **UNDERSTANDING, **TRANSLATION,
-            "ambiguity": 1.0, **_family("conversation", "conversation-spoken"), "align-matched-voices": 1.0,
+            **SPOOF, **SOUNDS, **_family("conversation", "conversation-spoken"), "ambiguity": 1.0,
+            "align-matched-voices": 1.0,
         },
     )  # fmt: skip

@@ -8,7 +8,7 @@ from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.plan import RunSettings, make_plan
 from audiometry.benchmark.registry import SUITES, TASKS, Spec, parse_specs
 
-BUILT_IN = ["smoke", "core", "asr", "tts", "safety", "bias", "robustness", "full"]
+BUILT_IN = ["smoke", "core", "asr", "tts", "safety", "bias", "robustness", "spoof", "full"]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
