@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AasistSettings", "aasist", "aasist_l", "aasist_settings", "fit_length", "restore"]
 
-VERSION = "aasist 1"
+VERSION = "aasist 2"
 RATE = 16_000
 
 Published: TypeAlias = Literal["aasist", "aasist-l"]
@@ -211,13 +211,14 @@ def _detector(
     import torch
 
     torch.set_num_threads(threads_of(threads))
-    network, calibration = _load(name, path, level)
+    network, published, calibration = _load(name, path, level)
     network.to(device)
+    scores = network.published_scores if published else network.scores
 
     def answer(request: Request) -> Output:
         samples = fit_length(speech(request, RATE), network.settings.samples)
         with torch.inference_mode():
-            raw = float(network.scores(torch.from_numpy(samples).to(device)[None])[0])
+            raw = float(scores(torch.from_numpy(samples).to(device)[None])[0])
         if not np.isfinite(raw):
             raise ValueError(f"the network's score is {raw}")
         return Output(score=calibration.slope * raw + calibration.offset)
@@ -230,15 +231,17 @@ def _detector(
     )
 
 
-def _load(name: Published, path: str, level: Level) -> tuple[Aasist, AffineCalibration]:
-    """The network in evaluation, and the map of its scores; published weights have none and keep their scores."""
+def _load(name: Published, path: str, level: Level) -> tuple[Aasist, bool, AffineCalibration]:
+    """The network in evaluation, whether its weights are published ones, and the map of its scores; published weights
+    have none and keep the scores of the authors' program.
+    """
     file = find_weights(name, level, path)
     if _published(file):
         from audiometry.models.baselines.aasist_keys import load_published
 
-        return load_published(file, name), AffineCalibration(1.0, 0.0)
+        return load_published(file, name), True, AffineCalibration(1.0, 0.0)
     detector = load_for(name, level, path)
-    return restore(detector), calibration_of(detector)
+    return restore(detector), False, calibration_of(detector)
 
 
 def _published(file: Path) -> bool:

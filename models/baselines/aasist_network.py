@@ -99,6 +99,11 @@ class Aasist(nn.Module):
         logits: Tensor = self(waveforms)
         return logits[:, 1] - logits[:, 0]
 
+    def published_scores(self, waveforms: Tensor) -> Tensor:
+        """(batch, samples) → (batch,): the bona fide logit alone, by which the authors' program scores."""
+        logits: Tensor = self(waveforms)
+        return logits[:, 1]
+
     def _filtered(self, waveforms: Tensor) -> Tensor:
         """(batch, samples) → (batch, 1, bands, times)."""
         bands = nn.functional.conv1d(waveforms[:, None], self.filters, stride=self.settings.filter_stride)
