@@ -281,13 +281,28 @@ def _plain(output: Output, share: float) -> Output:
         text=None if output.text is None else output.text.encode("utf-8", "replace").decode(),
         score=_finite("a score", output.score),
         labels={name: _finite("a label", value) for name, value in output.labels.items()},
-        timings={"total": share} | {name: _finite("a time", value) for name, value in output.timings.items()},
+        timings={"total": share} | {name: _time(value) for name, value in output.timings.items()},
         usage={name: _finite("a usage", value) for name, value in output.usage.items()},
-        segments=tuple(
-            Segment(_finite("a time", s.start), _finite("a time", s.end), s.label, _finite("a score", s.score))
-            for s in output.segments
-        ),
+        segments=tuple(_segment(one) for one in output.segments),
     )
+
+
+def _segment(one: Segment) -> Segment:
+    start, end = _time(one.start), _time(one.end)
+    if start is None or end is None:
+        raise ValueError("a segment without a start or an end")
+    if end < start:
+        raise ValueError(f"a segment that ends before it starts ({start:g} to {end:g} s)")
+    if not isinstance(one.label, str):
+        raise TypeError(f"a segment with a label of type {type(one.label).__name__}")
+    return Segment(start, end, one.label, _finite("a score", one.score))
+
+
+def _time(seconds: Any) -> Any:
+    found = _finite("a time", seconds)
+    if found is not None and found < 0:
+        raise ValueError(f"a time below 0 ({found:g} s)")
+    return found
 
 
 def _finite(name: str, number: Any) -> Any:

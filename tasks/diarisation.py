@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import ratio_of_sums
 from audiometry.benchmark.types import (
@@ -104,8 +105,12 @@ def diarisation(*, collar: float = 0.0, skip_overlap: bool = False) -> Task:
     def score(sample: Sample, output: Output) -> Score:
         told = read_rttm(str(sample.target)) or ()
         said, status = _segments(output)
-        counts = diarisation_counts(told, said, collar=collar, skip_overlap=skip_overlap)
         details = {"reference": str(sample.target), "hypothesis": as_rttm(said)}
+        try:
+            counts = diarisation_counts(told, said, collar=collar, skip_overlap=skip_overlap)
+        except DataError as error:
+            counts, status = diarisation_counts(told, (), collar=collar, skip_overlap=skip_overlap), "unparsed"
+            details |= {"why": str(error)}
         return Score(sample.id, counts, status=status, details=details)
 
     return _task(

@@ -17,7 +17,7 @@ from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import Spec
 from audiometry.benchmark.types import Audio, Metric, Output, Request, Sample, Score, Segment, Task, Waveform
-from audiometry.benchmark.worker import Evaluator
+from audiometry.benchmark.worker import Evaluator, checked
 
 PLUGIN = str(Path(__file__).with_name("faulty.py"))
 
@@ -54,6 +54,28 @@ def test_halving_finds_the_poison(fault: str, reason: str) -> None:
     assert [row.status for row in rows] == ["error" if i == 5 else "ok" for i in range(9)]
     assert reason in rows[5].output["error"]
     assert rows[5].counts == {"wrong": 1.0, "asked": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Output(text="a", timings={"total": -0.5}), "a time below 0 (-0.5 s)"),
+        (Output(text="a", timings={"first": -0.5}), "a time below 0 (-0.5 s)"),
+        (Output(segments=(Segment(2.0, 1.0, "a"),)), "a segment that ends before it starts (2 to 1 s)"),
+        (Output(segments=(Segment(-1.0, 1.0, "a"),)), "a time below 0 (-1 s)"),
+        (Output(segments=(Segment(None, 1.0, "a"),)), "a segment without a start or an end"),  # type: ignore[arg-type]
+        (Output(segments=(Segment(0.0, 1.0, 7),)), "a segment with a label of type int"),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_that_no_task_could_score_cost_that_sample(answer: Output, reason: str) -> None:
+    assert checked(answer, 0.25) == Output(
+        status="error", error=f"the model returned {reason}", timings={"total": 0.25}
+    )
+
+
+def test_times_that_touch_are_kept() -> None:
+    answer = Output(segments=(Segment(0.0, 0.0, "a"),), timings={"first": 0.0, "total": 0.0})
+    assert checked(answer, 0.25) == answer
 
 
 def test_a_load_error_is_one_line() -> None:

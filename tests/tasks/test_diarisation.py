@@ -101,6 +101,15 @@ def test_segments_or_rttm_and_nothing_else() -> None:
 
 
 @pytest.mark.usefixtures("told")
+def test_an_answer_whose_times_make_no_segments_is_unparsed() -> None:
+    task = made("diarisation")
+    values, statuses = measured(task, lambda _: Output(segments=(Segment(3, 1, "x"),)))
+    assert (values["der"], statuses) == (1, ["unparsed", "unparsed"])
+    values, statuses = measured(task, lambda _: Output(text=f"SPEAKER x 1 {'9' * 400} 1 <NA> <NA> ann <NA> <NA>"))
+    assert (values["der"], statuses) == (1, ["unparsed", "unparsed"])
+
+
+@pytest.mark.usefixtures("told")
 def test_collar_and_overlap_are_settings() -> None:
     task = made("diarisation", collar="0.25", skip_overlap="true")
     assert task.settings == {"corpus": "conversations", "collar": "0.25", "skip_overlap": "True"}
