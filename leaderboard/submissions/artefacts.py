@@ -26,6 +26,11 @@ CHUNK = 2**20
 INCOMING = "incoming"
 """Files that are being written; they move to their place once they are whole."""
 
+OURS = re.compile(
+    rf"(?P<folder>[0-9a-f]{{2}})/(?P<digest>(?P=folder)[0-9a-f]{{62}})|{INCOMING}/(?P<left>[0-9a-f]{{32}})"
+)
+"""Where a file of this store is, below its root."""
+
 DAY_SECONDS = 86_400.0
 
 
@@ -68,19 +73,21 @@ class ArtefactStore:
                             f"the artefact {file.sha256} in {self.url} is damaged; submit {shown(file.path)} again"
                         )
 
-    def unused(self, digests: Collection[str]) -> list[str]:
-        """The hashes of the files that are none of `digests`, sorted."""
-        return sorted(set(self._stored()) - set(digests))
+    def stored(self) -> list[str]:
+        """The hashes of the files that are here, sorted."""
+        with self._one_line_errors("list"):
+            return sorted({found["digest"] for _, found in self._ours() if found["digest"]})
 
     def prune(self, digests: Collection[str], *, older_seconds: float = DAY_SECONDS) -> int:
-        """Delete the files that are none of `digests`, and leftovers of writers that died; returns how many.
+        """Delete the files with these hashes, and leftovers of writers that died; returns how many.
 
-        What was written within `older_seconds` stays: it may belong to a submission that is just coming in.
+        What was written within `older_seconds` stays: it may belong to a submission that is just coming in. What has
+        not the name and place of an artefact is not this store's, and stays whatever it is.
         """
-        used, deleted = set(digests), 0
+        wanted, deleted = set(digests), 0
         with self._one_line_errors("delete from"):
-            for path in self._find():
-                if self._age(path) > older_seconds and path.rpartition("/")[2] not in used:
+            for path, found in self._ours():
+                if (found["left"] or found["digest"] in wanted) and self._age(path) > older_seconds:
                     self._files.rm_file(path)
                     deleted += 1
         return deleted
@@ -119,13 +126,11 @@ class ArtefactStore:
             raise SubmissionError(f"{shown(digest)} is no sha256; submit again")
         return f"{self._root}/{digest[:2]}/{digest}"
 
-    def _stored(self) -> list[str]:
-        with self._one_line_errors("list"):
-            named = (path.rpartition("/")[2] for path in self._find())
-            return [name for name in named if re.fullmatch(r"[0-9a-f]{64}", name)]
-
-    def _find(self) -> list[str]:
-        return [str(path) for path in self._files.find(self._root)] if self._files.exists(self._root) else []
+    def _ours(self) -> Iterator[tuple[str, re.Match[str]]]:
+        """The files that this store wrote, told by their names; a shared folder may hold others."""
+        for path in self._files.find(self._root) if self._files.exists(self._root) else ():
+            if found := OURS.fullmatch(str(path).removeprefix(self._root).lstrip("/")):
+                yield str(path), found
 
     @contextmanager
     def _one_line_errors(self, doing: str) -> Iterator[None]:

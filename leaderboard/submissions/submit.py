@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.benchmark.store import Store
-from audiometry.leaderboard.submissions.artefacts import ArtefactStore
+from audiometry.leaderboard.submissions.artefacts import DAY_SECONDS, ArtefactStore
 from audiometry.leaderboard.submissions.checks import check_folder, unpack
 from audiometry.leaderboard.submissions.contamination import contamination
 from audiometry.leaderboard.submissions.errors import SubmissionError
@@ -18,7 +19,7 @@ from audiometry.leaderboard.submissions.manifest import FILE, Manifest, read_man
 from audiometry.leaderboard.submissions.names import shown
 from audiometry.leaderboard.submissions.ownership import check_name_is_free
 from audiometry.leaderboard.submissions.queue import Queue
-from audiometry.leaderboard.submissions.states import REJECTED
+from audiometry.leaderboard.submissions.states import CHECKED, RECEIVED, REJECTED
 
 __all__ = ["WARNINGS", "prune", "submit_archive", "submit_folder"]
 
@@ -54,8 +55,8 @@ def submit_folder(
         checked = check_folder(folder, limits)
         if checked.manifest != manifest:
             raise SubmissionError("the folder changed while it was submitted; submit again")
-        artefacts.put(folder, checked)
         queue.checked(submission, checked.digest, checked.file_documents())
+        artefacts.put(folder, checked)
         queue.queued(submission)
     except SubmissionError as error:
         queue.reject(submission, str(error))
@@ -85,15 +86,25 @@ def submit_archive(
 
 
 def prune(store: Store, artefacts: ArtefactStore) -> int:
-    """Delete files that no submission needs any more: those of rejected ones alone. Returns how many.
+    """Delete the files of rejected submissions, and of those that broke off while they came in. Returns how many.
 
-    What came within a day stays (`ArtefactStore.prune`).
+    What another submission needs stays, and what came within a day (`ArtefactStore.prune`), and every file that no
+    submission of this store names. Raises UserError where it names none of the files that are there.
     """
-    queue, used, start = Queue(store), set[str](), 0
+    queue, used, unneeded, start = Queue(store), set[str](), set[str](), 0
+    broken_off = datetime.now(UTC) - timedelta(seconds=DAY_SECONDS)
     while page := queue.listing(limit=PAGE, offset=start):  # newest first: what comes in meanwhile hides none
-        used |= {file["sha256"] for one in page if one.state != REJECTED for file in one.files}
+        for one in page:
+            gone = one.state == REJECTED or (one.state in (RECEIVED, CHECKED) and one.updated < broken_off)
+            (unneeded if gone else used).update(file["sha256"] for file in one.files)
         start += PAGE
-    return artefacts.prune(used)
+    there = artefacts.stored()
+    if there and not (used | unneeded).intersection(there):
+        raise UserError(
+            f"none of the {len(there)} files in {artefacts.url} belongs to a submission of this results store, so "
+            "nothing was deleted; give the store that they belong to (--store, --artefacts)"
+        )
+    return artefacts.prune(unneeded - used)
 
 
 def _rejected(queue: Queue, submitter: str, error: UserError) -> SubmissionError:

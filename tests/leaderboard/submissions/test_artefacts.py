@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +47,8 @@ def test_what_is_fetched_is_what_was_put(store: ArtefactStore, folder: Path, tmp
     store.fetch(checked.files, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(folder)
     assert check_folder(tmp_path / "out").digest == checked.digest
-    assert len(store.unused([])) == 2  # two files of the same content are one
-    assert store.unused([file.sha256 for file in checked.files]) == []
+    assert len(store.stored()) == 2  # two files of the same content are one
+    assert store.stored() == sorted({file.sha256 for file in checked.files})
 
 
 def test_the_default_is_in_the_home_folder(home: Path, folder: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_file_that_changed_since_it_was_checked_is_refused(store: ArtefactStor
     with pytest.raises(SubmissionError, match="changed while it was submitted"):
         store.put(folder, checked)
     assert checked.files[0].path == "README.md"
-    assert store.unused([]) == []
+    assert store.stored() == []
 
 
 def test_a_cut_off_artefact_is_written_again_and_a_damaged_one_told(tmp_path: Path, folder: Path) -> None:
@@ -108,20 +109,44 @@ def test_what_is_no_hash_is_not_fetched(store: ArtefactStore, tmp_path: Path, di
         store.fetch([FileFact("a", 1, digest)], tmp_path / "out")
 
 
-def test_files_of_nobody_are_pruned_once_they_are_old(tmp_path: Path, folder: Path) -> None:
+def test_files_that_nobody_needs_are_pruned_once_they_are_old(tmp_path: Path, folder: Path) -> None:
     store = ArtefactStore(str(tmp_path / "artefacts"))
     assert store.prune([]) == 0
     checked = check_folder(folder)
     store.put(folder, checked)
-    left = tmp_path / "artefacts" / "incoming" / "left by a writer that died"
+    left = tmp_path / "artefacts" / "incoming" / uuid.uuid4().hex
     left.write_text("x")
-    used = [checked.files[1].sha256]
-    assert store.prune(used) == 0
+    unneeded, kept = checked.files[0].sha256, checked.files[1].sha256
+    assert store.prune([unneeded]) == 0
     for path in (tmp_path / "artefacts").rglob("*"):
         os.utime(path, (0, 0))
-    assert store.unused(used) == [checked.files[0].sha256]
-    assert store.prune(used) == 2
-    assert [path.name for path in (tmp_path / "artefacts").rglob("*") if path.is_file()] == used
+    assert store.prune([unneeded]) == 2
+    assert [path.name for path in (tmp_path / "artefacts").rglob("*") if path.is_file()] == [kept]
+
+
+def test_what_is_not_of_this_store_is_never_pruned(tmp_path: Path, folder: Path) -> None:
+    """A folder that holds more than artefacts, some of it under names that are nearly theirs."""
+    store = ArtefactStore(str(tmp_path / "shared"))
+    checked = check_folder(folder)
+    store.put(folder, checked)
+    digest = checked.files[0].sha256
+    alien = [
+        "photos/cat.jpg",
+        digest,
+        f"zz/{digest}",
+        f"{digest[:2]}/x/{digest}",
+        "incoming/letter.txt",
+        f"00/{digest}",
+    ]
+    for name in alien:
+        path = tmp_path / "shared" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("dear")
+    for path in (tmp_path / "shared").rglob("*"):
+        os.utime(path, (0, 0))
+    assert store.prune([digest, "cat.jpg", "letter.txt"]) == 1
+    assert not (tmp_path / "shared" / digest[:2] / digest).exists()
+    assert [name for name in alien if (tmp_path / "shared" / name).exists()] == alien
 
 
 def test_many_that_put_the_same_files_at_once_leave_each_once(tmp_path: Path, folder: Path) -> None:
@@ -140,7 +165,7 @@ def test_many_that_put_the_same_files_at_once_leave_each_once(tmp_path: Path, fo
     for thread in threads:
         thread.join()
     assert failures == []
-    assert len(ArtefactStore(str(tmp_path / "artefacts")).unused([])) == 2
+    assert len(ArtefactStore(str(tmp_path / "artefacts")).stored()) == 2
     assert list((tmp_path / "artefacts" / "incoming").iterdir()) == []
 
 

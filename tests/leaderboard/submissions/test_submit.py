@@ -7,11 +7,14 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from audiometry.benchmark.errors import StoreError
+from audiometry.benchmark.errors import StoreError, UserError
+from audiometry.benchmark.schema import SUBMISSIONS
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.submissions.artefacts import ArtefactStore
 from audiometry.leaderboard.submissions.checks import FileFact, digest_of
@@ -212,6 +215,49 @@ def test_files_of_rejected_submissions_alone_are_pruned_once_they_are_old(world:
         os.utime(path, (0, 0))
     assert prune(world.store, world.artefacts) == 1
     assert sorted(world.files()) == sorted(file["sha256"] for file in world.queue.get(kept).files)
+
+
+def test_nothing_is_pruned_by_a_results_store_that_knows_none_of_the_files(world: World, tmp_path: Path) -> None:
+    world.submit()
+    for path in world.kept.rglob("*"):
+        os.utime(path, (0, 0))
+    with Store.open(f"sqlite:///{tmp_path / 'wrong-store.db'}") as wrong:
+        with pytest.raises(UserError, match=r"none of the 2 files in .* belongs to a submission of this results store"):
+            prune(wrong, world.artefacts)
+        Queue(wrong).reject(Queue(wrong).receive("theirs", "ben", "smoke", {}), "no")
+        with pytest.raises(UserError, match="nothing was deleted"):
+            prune(wrong, world.artefacts)
+    assert len(world.files()) == 2
+    assert prune(world.store, ArtefactStore(str(tmp_path / "new"))) == 0
+
+
+def test_files_of_another_board_in_the_same_place_are_not_pruned(world: World, tmp_path: Path) -> None:
+    world.queue.reject(world.submit(), "no")
+    with Store.open(f"sqlite:///{tmp_path / 'other-store.db'}") as other:
+        world.write("of the other board")
+        there = submit_folder(world.folder, store=other, artefacts=world.artefacts, submitter="ben")
+        manifest = next(one for one in Queue(other).get(there).files if one["path"] == "audiometry.yaml")
+    for path in world.kept.rglob("*"):
+        os.utime(path, (0, 0))
+    prune(world.store, world.artefacts)
+    assert manifest["sha256"] in world.files()
+
+
+def test_what_a_server_that_died_took_in_is_pruned_a_day_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Queue, "queued", die)
+    with pytest.raises(KeyboardInterrupt):
+        world.submit()
+    (made,) = world.queue.listing()
+    assert made.state == "checked"
+    for path in world.kept.rglob("*"):
+        os.utime(path, (0, 0))
+    assert prune(world.store, world.artefacts) == 0
+    with world.store.writing() as connection:
+        connection.execute(sa.update(SUBMISSIONS).values(updated=datetime.now(UTC) - timedelta(days=2)))
+    assert prune(world.store, world.artefacts) == 2
 
 
 def test_a_file_that_is_old_enough_to_be_pruned_is_young_again_once_it_is_submitted_again(world: World) -> None:
