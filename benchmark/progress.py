@@ -29,6 +29,8 @@ class _Line:
     worked: float = 0.0
     failed: int = 0
     cached: int = 0
+    asked: float = 0.0
+    """The part of `worked` that a model was asked: not the cache's, nor a control's."""
     audio_seconds: float = 0.0
     model_seconds: float = 0.0
 
@@ -89,17 +91,18 @@ class Progress:
 
     def answered(self, model: int, pairs: Sequence[tuple[Item, Row]]) -> None:
         """Count samples that were answered."""
-        entry = self._plan.models[model].entry
-        hears = not entry.control and entry.given is None
+        hears = self._asks(model)
         touched = set()
         for item, row in pairs:
             line = self._lines[model, row.task]
             touched.add((model, row.task))
             line.done += 1
-            line.worked += heard_seconds(item.sample) if self._plan.tasks[row.task].seconds else 1.0
+            work = heard_seconds(item.sample) if self._plan.tasks[row.task].seconds else 1.0
+            line.worked += work
             line.failed += row.status in FAILURES
             line.cached += row.cached
             if not row.cached and hears:
+                line.asked += work
                 line.audio_seconds += heard_seconds(item.sample)
                 line.model_seconds += row.output.get("total_seconds") or 0.0
         if self._display is not None:
@@ -120,10 +123,31 @@ class Progress:
         self._told = now
         done = sum(line.done for line in self._lines.values())
         total = sum(line.total for line in self._lines.values())
-        worked = sum(line.worked for line in self._lines.values())
-        work = sum(line.work for line in self._lines.values())
-        left = (now - self._began) / max(worked, 1e-9) * max(work - worked, 0.0)
-        print(f"{done} of {total} samples, about {left:.0f} s left", file=sys.stderr)
+        print(f"{done} of {total} samples, about {self._left(now):.0f} s left", file=sys.stderr)
+
+    def _left(self, now: float) -> float:
+        """Seconds left, if each model goes on as fast as it was: on the task, or before that has begun, on others."""
+        spent = sum(line.model_seconds for line in self._lines.values())
+        if spent == 0:
+            worked, work = (
+                sum(values) for values in zip(*((a.worked, a.work) for a in self._lines.values()), strict=True)
+            )
+            return (now - self._began) / max(worked, 1e-9) * max(work - worked, 0.0)
+        costs = 0.0
+        for (model, _), line in self._lines.items():
+            if not self._asks(model):
+                continue
+            of_model = [one for (other, _), one in self._lines.items() if other == model]
+            everything = list(self._lines.values())
+            known = next(some for some in ([line], of_model, everything) if any(one.asked for one in some))
+            cost = sum(one.model_seconds for one in known) / sum(one.asked for one in known)
+            costs += cost * max(line.work - line.worked, 0.0)
+        return (now - self._began) * costs / spent
+
+    def _asks(self, model: int) -> bool:
+        """Whether a model takes time: controls and answers that were given do not."""
+        entry = self._plan.models[model].entry
+        return not entry.control and entry.given is None
 
 
 def _work(plan: Plan, task: int) -> float:
