@@ -18,6 +18,7 @@ from audiometry.tasks.corpora.rows import CaptionedClip
 from audiometry.tasks.corpora.sounds import captioned_sounds
 from audiometry.tasks.metrics.frechet import embedding_counts
 from audiometry.tasks.metrics.retrieval import retrieval_counts, retrieval_metrics, retrieval_reduce
+from audiometry.tasks.row_corpora import named_after
 
 __all__ = ["retrieval_table", "retrieval_task"]
 
@@ -101,8 +102,11 @@ def _check_corpus(*, corpus: str = "", **_: object) -> None:
 
 
 @task("retrieval", check=_check_corpus)
-def retrieval(*, corpus: str = "", path: str | None = None, split: str | None = None) -> Task:
+def retrieval(
+    *, corpus: str = "", path: str | None = None, split: str | None = None, partial: str | None = None
+) -> Task:
     """Clips of a public corpus found by their captions, corpus=audiocaps or corpus=clotho: recall@k, mAP@10."""
     _check_corpus(corpus=corpus)
-    opened = open_captions(corpus, path=path, split=split)
-    return retrieval_task(name=f"retrieval-{corpus}", clips=opened.rows, notes=tuple(opened.notes), corpus=opened.name)
+    opened = open_captions(corpus, path=path, split=split, partial=partial)
+    name = named_after("retrieval", corpus, opened)
+    return retrieval_task(name=name, clips=opened.rows, notes=tuple(opened.notes), corpus=opened.name)

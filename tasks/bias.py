@@ -27,6 +27,7 @@ from audiometry.tasks.corpora.delivery import delivery_groups
 from audiometry.tasks.corpora.utterance import SpeechCorpus, Utterance, open_corpus
 from audiometry.tasks.metrics.normalise import normaliser, normaliser_for
 from audiometry.tasks.recognition import score_transcript
+from audiometry.tasks.row_corpora import given
 
 __all__ = ["FACTS", "bias_task", "group_metrics", "reduce_groups"]
 
@@ -232,16 +233,20 @@ def bias(
     *,
     corpus: str = "manifest",
     path: str | None = None,
+    split: str | None = None,
     language: str | None = None,
+    partial: str | None = None,
     by: str = "+".join(FACTS),
     normaliser: str | None = None,
     name: str | None = None,
 ) -> Task:
-    """Word errors by groups of speakers, on a list of your own (path=FILE) or corpora (corpus=NAME+NAME)."""
+    """Word errors by groups of speakers, on a list of your own (path=FILE) or corpora (corpus=NAME+NAME).
+
+    Each of several corpora gets all the settings.
+    """
     if corpus == "manifest" and path is None:
         raise SettingError("task 'bias' needs a list of recordings, as in bias:path=FILE, or bias:corpus=NAME+NAME")
-    given = {"path": path, "language": language}
-    settings = {key: value for key, value in given.items() if value is not None}
+    settings = given(path=path, split=split, language=language, partial=partial)
     opened = [open_corpus(one, **settings) for one in corpus.split("+")]
     return bias_task(opened, name=name or "bias", by=_facts(by), normalise=normaliser)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from audiometry.benchmark.errors import DataError, SettingError
-from audiometry.benchmark.registry import CORPORA, Spec, task
+from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import ratio_of_sums
 from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.layout import CorpusFolder
@@ -19,6 +19,7 @@ from audiometry.tasks.corpora.rows import CaptionedClip
 from audiometry.tasks.corpora.sounds import captioned_sounds
 from audiometry.tasks.labelling import read_status
 from audiometry.tasks.metrics.captioning import ReferenceCorpus, cider_d
+from audiometry.tasks.row_corpora import holds, named_after, open_rows
 
 __all__ = ["captioning_task", "open_captions"]
 
@@ -102,9 +103,8 @@ def open_captions(corpus: str, **settings: str | None) -> CorpusFolder[Captioned
 
     Raises UnknownNameError for an unknown name, DataError for a corpus of another kind.
     """
-    given = {name: value for name, value in settings.items() if value is not None}
-    opened = CORPORA.create(Spec(corpus, tuple(sorted(given.items()))))
-    if not isinstance(opened, CorpusFolder) or not all(isinstance(row, CaptionedClip) for row in opened.rows()[:1]):
+    opened: CorpusFolder[CaptionedClip] = open_rows(corpus, **settings)
+    if not holds(opened, CaptionedClip):
         raise DataError(f"corpus {corpus!r} holds no captions; name audiocaps or clotho")
     return opened
 
@@ -115,10 +115,18 @@ def _check_corpus(*, corpus: str = "", **_: object) -> None:
 
 
 @task("captioning", check=_check_corpus)
-def captioning(*, corpus: str = "", path: str | None = None, split: str | None = None, judge: str = "") -> Task:
+def captioning(
+    *,
+    corpus: str = "",
+    path: str | None = None,
+    split: str | None = None,
+    partial: str | None = None,
+    judge: str = "",
+) -> Task:
     """Captions of a public corpus, corpus=audiocaps or corpus=clotho: CIDEr-D, and SPIDEr with judge=spice."""
     _check_corpus(corpus=corpus)
-    opened = open_captions(corpus, path=path, split=split)
+    opened = open_captions(corpus, path=path, split=split, partial=partial)
     return captioning_task(
-        name=f"captioning-{corpus}", clips=opened.rows, notes=tuple(opened.notes), corpus=opened.name, judge=judge
-    )
+        name=named_after("captioning", corpus, opened), clips=opened.rows, notes=tuple(opened.notes),
+        corpus=opened.name, judge=judge,
+    )  # fmt: skip

@@ -72,5 +72,5 @@ def _check(*, corpus: str = "spoken-disfluencies", path: str | None = None, **_:
 @task("disfluency", check=_check)
 def disfluency(*, corpus: str = "spoken-disfluencies", path: str | None = None, name: str | None = None) -> Task:
     """Errors on disfluent English against the verbatim and the cleaned text; by default spoken by a synthesiser."""
-    opened = named_corpus("manifest", path, "en") if path is not None else open_corpus(corpus)
+    opened = named_corpus("manifest", path=path, language="en") if path is not None else open_corpus(corpus)
     return disfluency_task(opened, name=name or "disfluency")

@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from audiometry.benchmark.errors import DataError, SettingError
-from audiometry.benchmark.registry import CORPORA, Spec, task
+from audiometry.benchmark.registry import task
 from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
-from audiometry.tasks.corpora.layout import CorpusFolder
 from audiometry.tasks.corpora.rows import EmotionalUtterance
 from audiometry.tasks.corpora.styles import SENTENCES, STYLES, styled_utterances
 from audiometry.tasks.labelling import Closed, LabelledClip, answered, chance_note, label_task
 from audiometry.tasks.metrics.classification import class_counts, classification_reduce
 from audiometry.tasks.metrics.weighting import ratio
 from audiometry.tasks.parsing import label_of, offer, parse_label
+from audiometry.tasks.row_corpora import holds, named_after, open_rows
 
 __all__ = ["SYNTHESIS_METRICS", "emotion_task", "synthesis_reduce", "synthesis_samples"]
 
@@ -71,18 +71,23 @@ def _check_corpus(*, corpus: str = "", **_: object) -> None:
 
 
 @task("emotion", check=_check_corpus)
-def emotion(*, corpus: str = "", path: str | None = None, ability: Closed = "classify") -> Task:
-    """Emotions that actors speak, corpus=ravdess or corpus=crema-d: UAR."""
+def emotion(
+    *,
+    corpus: str = "",
+    path: str | None = None,
+    split: str | None = None,
+    partial: str | None = None,
+    ability: Closed = "classify",
+) -> Task:
+    """Emotions that actors speak (or sing: split=song), corpus=ravdess or corpus=crema-d: UAR."""
     _check_corpus(corpus=corpus)
-    opened = CORPORA.create(Spec(corpus, () if path is None else (("path", path),)))
-    if not isinstance(opened, CorpusFolder) or not all(
-        isinstance(row, EmotionalUtterance) for row in opened.rows()[:1]
-    ):
+    opened = open_rows(corpus, path=path, split=split, partial=partial)
+    if not holds(opened, EmotionalUtterance):
         raise DataError(f"corpus {corpus!r} holds no emotional speech; name ravdess or crema-d")
     classes = sorted({row.emotion for row in opened.rows()})
     return emotion_task(
-        name=f"emotion-{corpus}", rows=opened.rows, classes=classes, ability=ability, notes=tuple(opened.notes),
-        corpus=opened.name,
+        name=named_after("emotion", corpus, opened), rows=opened.rows, classes=classes, ability=ability,
+        notes=tuple(opened.notes), corpus=opened.name,
     )  # fmt: skip
 
 

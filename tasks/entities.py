@@ -101,11 +101,18 @@ def _check(*, corpus: str = "manifest", path: str | None = None, names: str | No
 
 @task("entities", check=_check)
 def entities(
-    *, corpus: str = "manifest", path: str | None = None, names: str | None = None, name: str | None = None
+    *,
+    corpus: str = "manifest",
+    path: str | None = None,
+    split: str | None = None,
+    partial: str | None = None,
+    names: str | None = None,
+    name: str | None = None,
 ) -> Task:
     """Numbers, letters, dates and names got wrong, on an English list of your own (path=FILE) or a corpus."""
     _check(corpus=corpus, path=path, names=names)
-    opened = named_corpus(corpus, path, "en" if corpus == "manifest" else None)
+    language = "en" if corpus == "manifest" else None
+    opened = named_corpus(corpus, path=path, split=split, language=language, partial=partial)
     return entities_task(opened, name=name or "entities", names=_read_names(names))
 
 

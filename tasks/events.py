@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from audiometry.benchmark.errors import DataError, SettingError
-from audiometry.benchmark.registry import CORPORA, Spec, task
+from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import ratio_of_sums
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.rows import SoundClip
@@ -17,6 +17,7 @@ from audiometry.tasks.corpora.sounds import CLASSES, labelled_sounds
 from audiometry.tasks.labelling import Closed, answered, chance_note, read_status
 from audiometry.tasks.metrics.multilabel import multilabel_counts, multilabel_metrics, multilabel_reduce
 from audiometry.tasks.parsing import offer, parse_label, parse_labels
+from audiometry.tasks.row_corpora import named_after, open_rows
 
 __all__ = ["event_scores", "event_task"]
 
@@ -112,15 +113,19 @@ def _check_corpus(*, corpus: str = "", **_: object) -> None:
 
 @task("events", check=_check_corpus)
 def events(
-    *, corpus: str = "", path: str | None = None, split: str | None = None, ability: Closed = "classify"
+    *,
+    corpus: str = "",
+    path: str | None = None,
+    split: str | None = None,
+    partial: str | None = None,
+    ability: Closed = "classify",
 ) -> Task:
     """Sound events of a public corpus, corpus=esc50 or corpus=audioset: mAP and accuracy."""
     _check_corpus(corpus=corpus)
-    given = {name: value for name, value in (("path", path), ("split", split)) if value is not None}
-    opened = CORPORA.create(Spec(corpus, tuple(sorted(given.items()))))
+    opened = open_rows(corpus, path=path, split=split, partial=partial)
     if not callable(getattr(opened, "classes", None)) or not callable(getattr(opened, "rows", None)):
         raise DataError(f"corpus {corpus!r} holds no sound events with their classes; name esc50 or audioset")
     return event_task(
-        name=f"events-{corpus}", clips=opened.rows, classes=opened.classes(), ability=ability, notes=opened.notes,
-        settings={"corpus": opened.name},
+        name=named_after("events", corpus, opened), clips=opened.rows, classes=opened.classes(), ability=ability,
+        notes=opened.notes, settings={"corpus": opened.name},
     )  # fmt: skip

@@ -62,11 +62,18 @@ def _check(*, corpus: str = "manifest", path: str | None = None, **_: object) ->
 
 @task("formatting", check=_check)
 def formatting(
-    *, corpus: str = "manifest", path: str | None = None, language: str | None = None, name: str | None = None
+    *,
+    corpus: str = "manifest",
+    path: str | None = None,
+    split: str | None = None,
+    language: str | None = None,
+    partial: str | None = None,
+    name: str | None = None,
 ) -> Task:
     """Punctuation and case, on a list of your own (path=FILE) or on a registered corpus (corpus=NAME)."""
     _check(corpus=corpus, path=path)
-    return formatting_task(named_corpus(corpus, path, language), name=name or "formatting")
+    opened = named_corpus(corpus, path=path, split=split, language=language, partial=partial)
+    return formatting_task(opened, name=name or "formatting")
 
 
 @task("formatting-asterisk-en")

@@ -21,6 +21,7 @@ from audiometry.tasks.corpora.utterance import SpeechCorpus, Utterance, open_cor
 from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
 from audiometry.tasks.metrics.normalise import normaliser_for
 from audiometry.tasks.recognition import METRICS, recognition_task, reduce_transcripts, score_transcript
+from audiometry.tasks.row_corpora import given
 
 __all__ = ["CLIPS", "CODEC_STEPS", "FAR_STEPS", "KINDS", "SNRS", "Step", "ladder_shares", "noise_ladder", "step_task"]
 
@@ -252,13 +253,14 @@ def wer_condition(
     corpus: str,
     condition: str,
     path: str | None = None,
+    split: str | None = None,
     language: str | None = None,
+    partial: str | None = None,
     normaliser: str | None = None,
     name: str | None = None,
 ) -> Task:
     """Word error rate on any corpus heard in any condition (condition=noise/kind=pink/snr=5, or a named one)."""
-    given = {"path": path, "language": language}
-    opened = open_corpus(corpus, **{key: value for key, value in given.items() if value is not None})
+    opened = open_corpus(corpus, **given(path=path, split=split, language=language, partial=partial))
     heard = conditioned(opened, condition)
     return recognition_task(heard, name=name or "wer-condition", normaliser=normaliser)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import Output, Request, Sample
 from audiometry.tasks.corpora.utterance import SpeechCorpus, Utterance, open_corpus
+from audiometry.tasks.row_corpora import given
 
 __all__ = ["ask", "check_source", "heard", "named_corpus"]
 
@@ -19,10 +20,12 @@ def check_source(task: str, corpus: str, path: str | None) -> None:
         )
 
 
-def named_corpus(corpus: str, path: str | None, language: str | None) -> SpeechCorpus:
-    """The corpus of that name, with the settings that a list of recordings (``manifest``) takes."""
-    given = {"path": path, "language": language}
-    return open_corpus(corpus, **{key: value for key, value in given.items() if value is not None})
+def named_corpus(corpus: str, **settings: str | None) -> SpeechCorpus:
+    """The corpus of that name, opened with those of `settings` that are given.
+
+    Raises what `open_corpus` raises.
+    """
+    return open_corpus(corpus, **given(**settings))
 
 
 def ask(

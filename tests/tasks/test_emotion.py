@@ -45,10 +45,8 @@ def test_a_public_corpus(tmp_path: Path, measured: Callable[..., object]) -> Non
         folder = tmp_path / "Actor_01"
         folder.mkdir(exist_ok=True)
         soundfile.write(folder / f"03-01-{emotion}-01-01-01-01.wav", np.full(800, 0.1 * number), 8000)
-    with pytest.MonkeyPatch.context() as patch:
-        create = CORPORA.create
-        patch.setattr(CORPORA, "create", lambda spec: create(Spec(spec.name, (*spec.settings, ("partial", "true")))))
-        task = TASKS.create(Spec("emotion", (("corpus", "ravdess"), ("path", str(tmp_path)))))
+    given = (("corpus", "ravdess"), ("partial", "true"), ("path", str(tmp_path)))
+    task = TASKS.create(Spec("emotion", given))
     assert task.name == "emotion-ravdess"
     assert {str(one.target) for one in task.samples()} == {"neutral", "happy", "sad"}
     assert measured(task, "oracle").values["uar"] == 1.0  # type: ignore[attr-defined]
