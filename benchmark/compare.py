@@ -6,7 +6,6 @@ differs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +17,18 @@ from audiometry.benchmark import paths
 from audiometry.benchmark.columns import Columns, select
 from audiometry.benchmark.errors import DataError, StoreError, UserError
 from audiometry.benchmark.registry import TASKS, load_plugin_file, parse_spec
+from audiometry.benchmark.runfolder import RUN, RunFolder
 from audiometry.benchmark.stats import Comparison, compare_tables, holm
 from audiometry.benchmark.types import FloatArray, Metric, Request, Sample, ScoreTable, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Changed", "Line", "Side", "compare", "open_side", "paired_columns"]
+__all__ = ["Changed", "Line", "Side", "compare", "open_side", "paired_columns", "run_document"]
 
 SEPARATOR = "::"
+FIELDS = {"id": str, "status": str, "settings": dict, "models": list, "tasks": list}
+TASK_FIELDS = {"name": str, "spec": str, "version": str, "settings": dict, "samples": int, "digest": str}
 CHANGED = 10
 LEVEL = 0.05
 
@@ -77,13 +79,14 @@ class Line:
 def open_side(text: str) -> Side:
     """Open ``RUN`` or ``RUN::MODEL``; RUN is a run folder, or the id of a run in the default place.
 
-    Raises StoreError if there is no such run, UserError if it holds several models and none is named.
+    Raises StoreError if there is no such run or its document is damaged, UserError if it holds several models and none
+    is named.
     """
     run, _, model = text.partition(SEPARATOR)
-    folder = next((path for path in (Path(run), paths.runs_folder() / run) if (path / "run.json").is_file()), None)
+    folder = next((path for path in (Path(run), paths.runs_folder() / run) if (path / RUN).is_file()), None)
     if folder is None:
         raise StoreError(f"there is no run {run!r}; give a run folder, or the name of one in {paths.runs_folder()}")
-    document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    document = run_document(folder)
     names = [line["name"] for line in document["models"]]
     if not model and len(names) > 1:
         raise UserError(
@@ -93,6 +96,29 @@ def open_side(text: str) -> Side:
     if model not in names:
         raise UserError(f"run {run!r} holds no model {model!r}; it holds: {', '.join(names)}")
     return Side(run=document["id"], model=model, folder=folder, document=document)
+
+
+def run_document(folder: Path) -> dict[str, Any]:
+    """What a run's `run.json` says, with all that a comparison needs.
+
+    Raises StoreError if it is damaged, or not ours.
+    """
+    document = RunFolder(folder).document()
+    missing = _missing(document, FIELDS)
+    for name, fields in (("models", {"name": str}), ("tasks", TASK_FIELDS)):
+        for one in document[name] if not missing else ():
+            missing = missing or _missing(one, fields, f" of one of its {name}")
+    if missing or not document["models"]:
+        raise StoreError(f"{folder / RUN} is no run's document: {missing or 'it names no model'}; run again")
+    return document
+
+
+def _missing(document: Any, fields: Mapping[str, type], where: str = "") -> str:
+    """What a document lacks, or nothing."""
+    for name, kind in fields.items():
+        if not isinstance(document, Mapping) or not isinstance(document.get(name), kind):
+            return f"{name!r}{where} is missing or of another type"
+    return ""
 
 
 def compare(

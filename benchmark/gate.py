@@ -90,7 +90,7 @@ def gate(baseline: Side, candidate: Side, config: GateConfig = DEFAULT) -> Gate:
     """Test every check of `config` on the samples that both sides have.
 
     What makes a task impossible to compare (another version, other samples, failed samples, no scores) makes its checks
-    "incomplete", and is told; it raises nothing.
+    "incomplete", and is told; it raises nothing. A run beside itself shows nothing, and is incomplete, too.
 
     Raises SettingError for a task whose reduction does not fit its metrics, or too few resamples.
     """
@@ -99,6 +99,8 @@ def gate(baseline: Side, candidate: Side, config: GateConfig = DEFAULT) -> Gate:
         for what, side in (("baseline", baseline), ("candidate", candidate))
         if side.document["status"] != "complete"
     ]
+    if (baseline.run, baseline.model) == (candidate.run, candidate.model):
+        problems.append(f"baseline and candidate are the same: {baseline.model} in run {baseline.run}")
     planned, rules, notes = plan_checks(baseline, candidate, config)
     if config.given:
         problems += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,12 @@ def moved(before: np.ndarray[Any, Any], up: int, down: int) -> np.ndarray[Any, A
 
 
 def judged(baseline: Path, candidate: Path, *rules: Rule, **settings: Any) -> Gate:
+    """The gate's findings; a run that is given as both is taken to have been measured twice."""
     config = GateConfig(rules, **settings) if rules else DEFAULT
-    return gate(open_side(str(baseline)), open_side(str(candidate)), config)
+    sides = open_side(str(baseline)), open_side(str(candidate))
+    return gate(
+        sides[0], replace(sides[1], run=f"{sides[1].run}, again") if baseline == candidate else sides[1], config
+    )
 
 
 def check_of(found: Gate, slice_name: str = "all", metric: str = "wer") -> Check:
@@ -59,6 +64,15 @@ def test_the_same_answers_pass(write_run: Write, tmp_path: Path) -> None:
     assert "no sample changed" in check.notes
     assert check.detectable is not None
     assert 0 < check.detectable < 0.1
+
+
+def test_a_run_beside_itself_is_no_comparison(write_run: Write, tmp_path: Path) -> None:
+    side = open_side(str(write_run(tmp_path / "a", errors())))
+    found = gate(side, side)
+    assert (found.verdict, found.exit_code) == ("incomplete", 2)
+    assert found.problems == ("baseline and candidate are the same: m in run run-a",)
+    both = write_run(tmp_path / "b", errors(), models=("m", "n"))
+    assert gate(open_side(f"{both}::m"), open_side(f"{both}::n")).verdict == "pass", "two models of one run"
 
 
 def test_a_regression_fails(write_run: Write, tmp_path: Path) -> None:

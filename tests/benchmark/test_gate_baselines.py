@@ -88,6 +88,47 @@ def test_opening(write_run: Write, tmp_path: Path, home: Path, monkeypatch: pyte
         open_reference("main")
 
 
+def test_another_run_in_the_folder_is_not_the_baseline(
+    write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worse run in the baseline's folder was once compared with itself, and passed."""
+    latest = write_run(tmp_path / "latest", [1, 0] * 100)
+    with Store.open() as store:
+        set_baseline(store, "main", open_side(str(latest)))
+    shutil.rmtree(latest)
+    document = json.loads((write_run(latest, [3, 2] * 100) / "run.json").read_text())
+    (latest / "run.json").write_text(json.dumps(document | {"id": "run-worse"}))
+    assert cli.main(["gate", "--baseline", "main", "--candidate", str(latest)]) == 2
+    told = capsys.readouterr().err
+    assert f"baseline 'main' is run run-latest, and {latest} holds another one now, run-worse; put the run back" in told
+
+
+def test_changed_evidence_is_not_the_baseline(write_run: Write, tmp_path: Path, home: Path) -> None:
+    assert not home.exists()
+    folder = write_run(tmp_path / "a", [1, 0] * 100)
+    with Store.open() as store:
+        set_baseline(store, "main", open_side(str(folder)))
+    assert open_reference("main").run == "run-a"
+    shutil.copy(write_run(tmp_path / "b", [3, 2] * 100) / "scores.parquet", folder)
+    with pytest.raises(StoreError, match=r"a/scores\.parquet has changed since run run-a, baseline 'main', was put in"):
+        open_reference("main")
+    with Store.open() as store, pytest.raises(StoreError, match=r"a/scores\.parquet is not that of run run-a as the"):
+        set_baseline(store, "other", open_side(str(folder)))
+    (folder / "run.json").write_text("{")
+    with pytest.raises(StoreError, match=r"cannot read .*run\.json"):
+        open_reference("main")
+
+
+def test_a_folder_that_moved_is_the_baseline_once_it_is_set_again(
+    store: Store, write_run: Write, tmp_path: Path
+) -> None:
+    set_baseline(store, "main", open_side(str(write_run(tmp_path / "a", [0, 1]))))
+    (tmp_path / "a").rename(tmp_path / "moved")
+    found = set_baseline(store, "main", open_side(str(tmp_path / "moved")))
+    assert (found.run, found.folder) == ("run-a", str(tmp_path / "moved"))
+    assert store.run("run-a")["folder"] == str(tmp_path / "moved")
+
+
 def test_the_commands(write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(write_run(tmp_path / "a", [1, 0] * 200))
     assert cli.main(["baseline", "set", "main", run]) == 0
@@ -95,7 +136,8 @@ def test_the_commands(write_run: Write, tmp_path: Path, home: Path, capsys: pyte
     assert cli.main(["baseline", "list"]) == 0
     line = capsys.readouterr().out.split("\t")
     assert line[:3] == ["main", "m", "run-a"]
-    assert cli.main(["gate", "--baseline", "main", "--candidate", run, "--json"]) == 0
+    other = str(write_run(tmp_path / "b", [1, 0] * 200))
+    assert cli.main(["gate", "--baseline", "main", "--candidate", other, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
     assert cli.main(["baseline", "list", "--json", "--store", f"sqlite:///{home / 'store.db'}"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
