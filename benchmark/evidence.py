@@ -35,12 +35,13 @@ KEPT = (
     "usage",
     "facts",
     "judged",
+    "peak_bytes",
     "audio_out",
     "embedding",
 )
 """What is kept of an output, by `rows.output_columns`."""
 
-NUMBERS = ("score", "total_seconds", "audio_start", "audio_end", "audio_seconds")
+NUMBERS = ("score", "total_seconds", "peak_bytes", "audio_start", "audio_end", "audio_seconds")
 TEXTS = ("model", "task", "sample_id", "status", *(name for name in KEPT if name not in NUMBERS), "audio")
 STRUCTURED = ("timings", "labels", "segments", "usage", "facts", "judged")
 """What of it is kept as JSON."""

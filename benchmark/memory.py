@@ -1,4 +1,7 @@
-"""How the processes of a run treat their memory: workers keep what they free, the driver looks for cycles seldom."""
+"""How the processes of a run treat their memory: workers keep what they free, the driver looks for cycles seldom.
+
+And how much a process has held at most.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import gc
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-__all__ = ["collected_seldom", "keep_freed_memory"]
+__all__ = ["collected_seldom", "keep_freed_memory", "peak_bytes"]
+
+PROC = Path("/proc")
 
 SELDOM = (50_000, 20, 50)
 """Thresholds of Python's cycle collector. A run makes millions of small records without cycles: looking at them as
@@ -41,3 +47,31 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def peak_bytes(process: int | None = None) -> int | None:
+    """The most memory that a process (default: this one) and each process under it have held, added up, in bytes.
+
+    Each process' own peak (``VmHWM`` of Linux' /proc, where a page shared between processes counts in each); the
+    peaks need not have come together, so the sum is an upper bound where there are several. None where the system does
+    not tell.
+
+    >>> (peak_bytes() or 1) > 0
+    True
+    """
+    import psutil
+
+    try:
+        parent = psutil.Process(process)
+        peaks = [_peak(one.pid) for one in [parent, *parent.children(recursive=True)]]
+    except psutil.Error:
+        return None
+    return sum(peak for peak in peaks if peak) or None
+
+
+def _peak(process: int) -> int | None:
+    try:
+        lines = (PROC / str(process) / "status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:  # it has ended, or this is not Linux
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -189,6 +189,8 @@ def output_columns(output: Output, artefacts: str | None) -> dict[str, Any]:
         "error": output.error,
         "total_seconds": output.timings.get("total"),
     }
+    if output.peak_bytes is not None:
+        columns["peak_bytes"] = output.peak_bytes
     others = {name: seconds for name, seconds in output.timings.items() if name != "total"}
     if others:
         columns["timings"] = others
@@ -235,6 +237,7 @@ def restored_output(status: str, columns: Mapping[str, Any], artefacts: str | No
         timings=({} if seconds is None else {"total": seconds}) | (columns.get("timings") or {}),
         usage=columns.get("usage") or {},
         facts=columns.get("facts") or {},
+        peak_bytes=columns.get("peak_bytes"),
     )
 
 

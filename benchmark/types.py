@@ -182,7 +182,8 @@ class Output:
     `score` is higher for more bona fide (`detect`) or better (`rate`). `timings` are seconds, by name: `total`,
     `first` (first sound or token). `usage` is what the answer used up, by name: `input_tokens`, `output_tokens`,
     `cost` (in the provider's currency), `attempts`; it is added up over a run. `facts` are what whoever answered said
-    of itself (the version behind an endpoint); a run tells which there were.
+    of itself (the version behind an endpoint); a run tells which there were. `peak_bytes` is the most memory that the
+    process which answered has held, with those under it: a worker tells it for exclusive tasks, nobody else does.
     """
 
     status: OutputStatus = "ok"
@@ -196,6 +197,7 @@ class Output:
     timings: Mapping[str, float] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    peak_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

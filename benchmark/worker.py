@@ -20,7 +20,7 @@ from audiometry.benchmark import audio
 from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_bytes
 from audiometry.benchmark.energy import CpuTime, cpu_time
 from audiometry.benchmark.errors import AudioError
-from audiometry.benchmark.memory import keep_freed_memory
+from audiometry.benchmark.memory import keep_freed_memory, peak_bytes
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import MAX_REASON, Row, bare_row, describe, make_row
@@ -128,8 +128,11 @@ class Evaluator:
 
     def _score(self, batches: Sequence[Batch], decoded: list[_Decoded], answers: list[dict[int, Output]]) -> list[Row]:
         rows: list[Row] = []
+        exclusive = any(not batch.judge and self._task(batch.task).exclusive for batch in batches)
+        peak = peak_bytes() if exclusive else None  # before scoring, which needs memory of its own
         for batch, answered, (_, failed, digests) in zip(batches, answers, decoded, strict=True):
-            outputs = failed | answered
+            held = None if peak is None else {at: replace(one, peak_bytes=float(peak)) for at, one in answered.items()}
+            outputs = failed | (held or answered)
             for item in batch.items:
                 row = self._row(batch, item, outputs[item.position])
                 found = digests.get(item.position)
@@ -284,6 +287,7 @@ def _plain(output: Output, share: float) -> Output:
         timings={"total": share} | {name: _time(value) for name, value in output.timings.items()},
         usage={name: _finite("a usage", value) for name, value in output.usage.items()},
         segments=tuple(_segment(one) for one in output.segments),
+        peak_bytes=None,  # measured here, and not told by the model
     )
 
 

@@ -20,12 +20,13 @@ import numpy as np
 from audiometry.benchmark.audio import encode_wav, read
 from audiometry.benchmark.energy import EnergyMeter
 from audiometry.benchmark.errors import SettingError, UnfinishedRunError, UserError
+from audiometry.benchmark.memory import peak_bytes
 from audiometry.benchmark.plan import Item
 from audiometry.benchmark.registry import MODELS, Spec
 from audiometry.benchmark.types import Audio, Request, Sample, Waveform
 from audiometry.tasks.corpora.long_form import stitch
 from audiometry.tasks.corpora.utterance import Utterance, load_corpus
-from audiometry.tasks.metrics.memory import PowerLaw, fit_power_law, peak_bytes
+from audiometry.tasks.metrics.memory import PowerLaw, fit_power_law
 
 __all__ = ["SECONDS", "Cost", "Summary", "document", "measure", "summarise", "write_sound"]
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from audiometry.benchmark.columns import Columns
 from audiometry.benchmark.errors import SettingError, UnfinishedRunError
+from audiometry.benchmark.memory import peak_bytes
 from audiometry.benchmark.plan import Item, PlannedTask, RunSettings, heard_seconds, plan_tasks
 from audiometry.benchmark.registry import MODELS, Entry, Spec
 from audiometry.benchmark.stats import compare_tables, intervals
 from audiometry.benchmark.types import Task
 from audiometry.benchmark.validate_child import Opening
 from audiometry.benchmark.validate_subject import Subject
-from audiometry.tasks.metrics.memory import peak_bytes
 
 __all__ = ["Line", "side_by_side"]
 

@@ -3,7 +3,7 @@
 What is lost between the two is the price of length: stretches that are skipped, loops, and memory that grows.
 
 A failed sample (time-out, error) counts as if nothing had been said: every reference word is a deletion, and all of
-them are one run. It adds nothing to the speed; its memory counts.
+them are one run. It adds nothing to the speed; its memory counts where the worker that asked lived to tell it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Samp
 from audiometry.tasks.corpora.long_form import PART_SECONDS
 from audiometry.tasks.corpora.utterance import SpeechCorpus, Utterance, open_corpus
 from audiometry.tasks.metrics.latency import latency_counts
-from audiometry.tasks.metrics.memory import peak_bytes
 from audiometry.tasks.metrics.normalise import normaliser as named_normaliser
 from audiometry.tasks.metrics.normalise import normaliser_for
 from audiometry.tasks.metrics.runs import added_loop, edit_runs
@@ -65,8 +64,7 @@ def long_form_task(corpus: SpeechCorpus, *, name: str, parts: bool) -> Task:
             yield from _cut(utterance) if parts else [_sample(utterance)]
 
     def score(sample: Sample, output: Output) -> Score:
-        peak = peak_bytes()  # before the alignment of thousands of words, which needs memory of its own
-        return _score(sample, output, score_transcript(sample, output, change), peak)
+        return _score(sample, output, score_transcript(sample, output, change))
 
     return Task(
         name=name,
@@ -119,7 +117,7 @@ def _sample(utterance: Utterance) -> Sample:
     )
 
 
-def _score(sample: Sample, output: Output, transcript: Score, peak: int | None) -> Score:
+def _score(sample: Sample, output: Output, transcript: Score) -> Score:
     reference, hypothesis = (transcript.details[f"{side}_normalised"] for side in ("reference", "hypothesis"))
     runs = edit_runs(reference, hypothesis, shortest=RUN)
     loop = added_loop(reference, hypothesis)
@@ -129,7 +127,7 @@ def _score(sample: Sample, output: Output, transcript: Score, peak: int | None) 
         "skipped": float(sum(len(run.words) for run in runs if run.kind == "delete")),
         "made_up": float(sum(len(run.words) for run in runs if run.kind == "insert")),
         "looped": 0.0 if loop is None else float(loop.words),
-        "peak": float(peak or 0),
+        "peak": float(output.peak_bytes or 0),
         **latency_counts(output, sample.request.audios["input"].seconds or 0.0),
     }
     longest = max(runs, key=lambda run: len(run.words), default=None)

@@ -1,19 +1,16 @@
-"""How much memory a process has needed at most, and how that grows with what it is given."""
+"""How what a model needs grows with what it is given."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from audiometry.benchmark.errors import DataError
 
-__all__ = ["PowerLaw", "fit_power_law", "peak_bytes"]
-
-PROC = Path("/proc")
+__all__ = ["PowerLaw", "fit_power_law"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +59,3 @@ def fit_power_law(sizes: ArrayLike, values: ArrayLike, *, level: float = 0.95) -
         margin = float(t.ppf(0.5 + level / 2, freedom)) * error
     factor = math.exp(float(log_y.mean()) - exponent * float(log_x.mean()))
     return PowerLaw(exponent, exponent - margin, exponent + margin, factor, len(x))
-
-
-def peak_bytes(process: int | None = None) -> int | None:
-    """The most memory that a process (default: this one) and each process under it have held, added up, in bytes.
-
-    Each process' own peak (``VmHWM`` of Linux' /proc, where a page shared between processes counts in each); the
-    peaks need not have come together, so the sum is an upper bound where there are several. None where the system does
-    not tell.
-
-    >>> (peak_bytes() or 1) > 0
-    True
-    """
-    import psutil
-
-    try:
-        parent = psutil.Process(process)
-        peaks = [_peak(one.pid) for one in [parent, *parent.children(recursive=True)]]
-    except psutil.Error:
-        return None
-    return sum(peak for peak in peaks if peak) or None
-
-
-def _peak(process: int) -> int | None:
-    try:
-        lines = (PROC / str(process) / "status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:  # it has ended, or this is not Linux
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -230,6 +230,16 @@ def test_scoring_again_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         rescore(tmp_path / "nothing")
 
 
+def test_the_workers_peak_travels_with_the_answer(tmp_path: Path) -> None:
+    first = run(replace(ECHO, models=("faulty:fault=die,at=003",), tasks=("alone",)), tmp_path / "first")
+    told = pd.read_parquet(first.folder / "outputs.parquet").set_index("sample_id")["peak_bytes"]
+    assert told.isna().to_dict() == {name: name == "s003" for name in told.index}  # its worker died
+    assert (told.dropna() > 2**20).all()
+    again = rescore(first.folder, output=tmp_path / "again", quiet=True)
+    kept = pd.read_parquet(again.folder / "outputs.parquet").set_index("sample_id")["peak_bytes"]
+    pd.testing.assert_series_equal(kept, told)
+
+
 def batch_size(folder: Path) -> int:
     (model,) = json.loads((folder / "run.json").read_text())["models"]
     return model["utilisation"]["batch_size"]

@@ -78,6 +78,20 @@ def test_times_that_touch_are_kept() -> None:
     assert checked(answer, 0.25) == answer
 
 
+def test_the_worker_tells_its_peak_where_the_machine_is_the_tasks_own() -> None:
+    (row, broken), _ = evaluator("faulty:fault=raise,at=001", "alone").evaluate([Batch(0, items(2))])
+    assert row.output["peak_bytes"] > 2**20
+    assert (broken.status, broken.output["peak_bytes"]) == ("error", row.output["peak_bytes"])
+    back = rows.restored_output(row.status, row.output, None)
+    assert back.peak_bytes == row.output["peak_bytes"]
+    (beside,), _ = evaluator("faulty").evaluate([Batch(0, items(1))])
+    assert "peak_bytes" not in beside.output
+
+
+def test_a_model_does_not_tell_its_peak_itself() -> None:
+    assert checked(Output(text="a", peak_bytes=1.0), 0.25).peak_bytes is None
+
+
 def test_a_load_error_is_one_line() -> None:
     made = Evaluator(Spec("stillborn"), None, [Spec("echo")], plugins=[PLUGIN])
     assert re.fullmatch(r"OSError: the weights are damaged \(faulty\.py:\d+\)", made.load().error or "")

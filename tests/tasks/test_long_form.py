@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +98,12 @@ def task() -> Task:
 
 
 def test_controls(task: Task, measured: Callable[..., Any]) -> None:
-    values = measured(task, lambda sample: target_as_output("transcribe", sample.target)).values
+    def answer(sample: Sample) -> Output:
+        return replace(target_as_output("transcribe", sample.target), peak_bytes=0.5 * 2**30)
+
+    values = measured(task, answer).values
     assert [values[name] for name in ("wer", "skipped", "made_up", "looped")] == [0.0] * 4
-    assert values["peak_memory"] > 0.01
+    assert values["peak_memory"] == 0.5
     for answer in (Output(status="empty", text=""), Output(status="error")):
         silent = measured(task, lambda _, answer=answer: answer).values  # type: ignore[misc]
         assert [silent[name] for name in ("wer", "skipped", "made_up", "looped")] == [1.0, 1.0, 0.0, 0.0]
@@ -123,8 +126,16 @@ def test_what_is_skipped_made_up_and_looped_is_told_apart(task: Task, measured: 
     assert details["longest_run"] == "insert: " + " ".join(["thank you"] * 4)
 
 
-def test_memory_that_nobody_tells_is_no_number(
-    task: Task, monkeypatch: pytest.MonkeyPatch, measured: Callable[..., Any]
+def test_memory_that_no_worker_told_is_unknown_and_not_that_of_whoever_scores(
+    task: Task, measured: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr("audiometry.tasks.long_form.peak_bytes", lambda: None)
-    assert np.isnan(measured(task, lambda _: Output(text="x")).values["peak_memory"])
+    for answer in (Output(text="x"), Output(status="error", error="the worker died")):
+        assert np.isnan(measured(task, lambda _, answer=answer: answer).values["peak_memory"])  # type: ignore[misc]
+
+
+def test_the_highest_peak_that_was_told_counts_of_failures_too(task: Task, measured: Callable[..., Any]) -> None:
+    def answer(sample: Sample) -> Output:
+        last = sample.id.endswith("01")
+        return Output(status="error", peak_bytes=3 * 2**30) if last else Output(text="x", peak_bytes=2 * 2**30)
+
+    assert measured(task, answer).values["peak_memory"] == 3.0

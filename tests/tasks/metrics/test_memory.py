@@ -1,11 +1,5 @@
 from __future__ import annotations
 
-import mmap
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,8 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import linregress, t
 
 from audiometry.benchmark.errors import DataError
-from audiometry.tasks.metrics import memory
-from audiometry.tasks.metrics.memory import fit_power_law, peak_bytes
+from audiometry.tasks.metrics.memory import fit_power_law
 
 
 def test_the_law_is_scipys_line_through_the_logarithms() -> None:
@@ -67,33 +60,3 @@ def test_the_intervals_cover_as_often_as_they_say() -> None:
 def test_bad_points_are_told(sizes: list[float], values: list[float], told: str) -> None:
     with pytest.raises(DataError, match=told):
         fit_power_law(sizes, values)
-
-
-def test_the_peak_stays_when_the_memory_is_given_back() -> None:
-    before = peak_bytes()
-    block = mmap.mmap(-1, 300 * 2**20)
-    for place in range(0, len(block), mmap.PAGESIZE):
-        block[place] = 1
-    block.close()
-    after = peak_bytes()
-    assert before is not None
-    assert after is not None
-    assert after >= before
-    assert after > 300 * 2**20
-
-
-def test_processes_below_count() -> None:
-    program = "b = bytearray(100 * 2**20); b[::4096] = bytes(len(b[::4096])); print('held', flush=True); input()"
-    alone = peak_bytes(os.getpid()) or 0
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        assert (peak_bytes() or 0) > alone + 100 * 2**20
-        assert 100 * 2**20 < (peak_bytes(child.pid) or 0) < 200 * 2**20
-        child.communicate(b"\n")
-    assert peak_bytes(child.pid) is None
-
-
-def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(memory, "PROC", tmp_path)
-    assert peak_bytes() is None
