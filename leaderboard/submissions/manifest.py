@@ -15,6 +15,7 @@ from typing import Any
 
 from audiometry.benchmark.errors import UserError
 from audiometry.leaderboard.submissions.errors import SubmissionError
+from audiometry.leaderboard.submissions.names import INVISIBLE, likeness
 
 __all__ = ["FILE", "Manifest", "from_document", "read_manifest", "spec_of"]
 
@@ -88,7 +89,8 @@ def from_document(document: Mapping[str, Any]) -> Manifest:
     if missing := [key for key in REQUIRED if key not in document]:
         raise SubmissionError(f"{FILE} lacks {', '.join(missing)}; add it")
     return Manifest(
-        **{key: _text(document[key], key) for key in ("name", "adapter", "licence", "contact")},
+        name=_name(document["name"]),
+        **{key: _text(document[key], key) for key in ("adapter", "licence", "contact")},
         settings=_settings(document.get("settings")),
         training_data=_corpora(document["training_data"]),
         suite=_text(document.get("suite", "core"), "suite"),
@@ -164,6 +166,14 @@ def _text(value: object, key: str, limit: int | None = None) -> str:
     if _control(value):
         raise SubmissionError(f"{FILE}: {key} holds a line break or another control character; leave it out")
     return value
+
+
+def _name(value: object) -> str:
+    """A name that shows all that it holds: two that differ must not look the same."""
+    name = _text(value, "name")
+    if any(unicodedata.category(one) in INVISIBLE for one in name) or not likeness(name):
+        raise SubmissionError(f"{FILE}: name holds an invisible or unassigned character, or nothing else; leave it out")
+    return name
 
 
 def _settings(value: object) -> dict[str, Value]:

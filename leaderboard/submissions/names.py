@@ -1,17 +1,18 @@
-"""Which names a file of a submission may have.
+"""Which names a file of a submission may have, and which names of models look alike.
 
-A name is written to disk, put into a table and shown on a page, on this machine and on others: what is read in two
-ways somewhere is refused, not mended.
+A file's name is written to disk, put into a table and shown on a page, on this machine and on others: what is read in
+two ways somewhere is refused, not mended.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import PurePosixPath
 
 from audiometry.leaderboard.submissions.errors import SubmissionError
 
-__all__ = ["Names", "check_name", "shown"]
+__all__ = ["INVISIBLE", "Names", "check_name", "likeness", "shown"]
 
 MAX_CHARACTERS = 500
 MAX_PART_BYTES = 200
@@ -22,6 +23,11 @@ FORBIDDEN = frozenset('\\:*?"<>|')
 
 INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode categories: control, format (which turns the direction of a text), surrogate, private, unassigned."""
+
+BLANK = re.compile(
+    "[\\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""White space, and what is drawn as nothing though its category is that of a letter, mark or symbol."""
 
 
 def check_name(name: str) -> PurePosixPath:
@@ -108,6 +114,20 @@ def shown(name: str, most: int = 80) -> str:
     """
     text = ascii(name) if any(unicodedata.category(one) in INVISIBLE for one in name[: 4 * most]) else repr(name)
     return text if len(text) <= most else f"{text[:most]}…'"
+
+
+def likeness(name: str) -> str:
+    """The same for names of models that a reader takes for the same: case, spaces and invisible characters left out.
+
+    Letters of different scripts that look alike stay different.
+
+    >>> likeness("Small\u200b  but\u00a0ｍine") == likeness("smallbutMINE")
+    True
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    if not folded.isascii():
+        folded = "".join(one for one in folded if unicodedata.category(one) not in INVISIBLE)
+    return unicodedata.normalize("NFC", BLANK.sub("", folded))
 
 
 def _folded(name: str) -> str:

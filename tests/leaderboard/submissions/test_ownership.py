@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,58 @@ def test_a_model_that_was_measured_here_cannot_be_impersonated(opened: Store) ->
     with pytest.raises(SubmissionError, match="was measured here"):
         check_name_is_free(opened, "house-model", "ada")
     check_name_is_free(opened, "told", "ada")
+
+
+ALIKE = [
+    ("whisper-of-mine", "whisper\u200b-of-mine"),
+    ("whisper-of-mine", "Whisper-Of-Mine"),
+    ("whisper-of-mine", "ｗhisper-of-mine"),
+    ("whisper-of-mine", "whisper-\u2060of\ufe0f-mine"),
+    ("small but mine", "small  but\u00a0mine"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("straße", "STRASSE"),
+    ("a\u3164b", "ab"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), ALIKE, ids=range(len(ALIKE)))
+def test_names_that_look_alike_are_one(opened: Store, first: str, second: str) -> None:
+    Queue(opened).receive(first, "ada", "smoke", {})
+    measured(opened, f"house {second}", "local")
+    check_name_is_free(opened, second, "ada")
+    with pytest.raises(SubmissionError, match="somebody else has submitted under it"):
+        check_name_is_free(opened, second, "ben")
+    with pytest.raises(SubmissionError, match="was measured here"):
+        check_name_is_free(opened, f"house {first}", "ada")
+
+
+@pytest.mark.parametrize(
+    "name", ["Whisper", "whi\u200bsper", "whisper:", "whisper:model=base,beam=5", "WHISPER ：beam=5", "whisper :x"],
+    ids=range(6),
+)  # fmt: skip
+def test_a_registered_name_in_disguise_is_taken(opened: Store, name: str) -> None:
+    with pytest.raises(SubmissionError, match="comes with the harness"):
+        check_name_is_free(opened, name, "ada")
+
+
+def test_names_that_only_begin_alike_are_free(opened: Store) -> None:
+    Queue(opened).receive("mine", "ada", "smoke", {})
+    measured(opened, "house-model", "local")
+    for name in (
+        "mine 2",
+        "house-model:x",
+        "whisperer",
+        "whispers: mine",
+        "x" * 10_000,
+        "<img src=x onerror=alert(1)>",
+    ):
+        check_name_is_free(opened, name, "ben")
+
+
+def test_many_long_names_are_compared_in_a_moment(opened: Store) -> None:
+    queue = Queue(opened)
+    for place in range(50):
+        queue.receive(f"{place} {'é' * 9_990}", "ada", "smoke", {})
+    began = time.perf_counter()
+    check_name_is_free(opened, "é" * 10_000, "ben")
+    assert time.perf_counter() - began < 5
