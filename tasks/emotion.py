@@ -109,7 +109,8 @@ def emotion_synthesis(*, judge: str = "") -> Task:
         return {} if sound is None else {judge: Request("classify", {"input": sound}, instruction=instruction)}
 
     def score(sample: Sample, output: Output) -> Score:
-        return Score(sample.id, _synthesis_counts(sample, None, 0.0), output.status)
+        status = "unparsed" if output.status == "ok" else output.status  # an answer without sound
+        return Score(sample.id, _synthesis_counts(sample, None, 0.0), status)
 
     def score_judged(sample: Sample, _: Output, judged: Mapping[str, Output]) -> Score:
         heard = judged[judge]

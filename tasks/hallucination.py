@@ -5,7 +5,8 @@ Two tasks. `hallucination-non-speech` plays silence, noise, tones, music and bab
 was said, and words added in a row, are made up.
 
 A failed sample (time-out, error) counts as hallucinated, so that no model gains by failing where it would have talked;
-it adds neither words nor sound to the words a minute, and to the word error rate it adds its reference as deletions.
+it adds neither words nor sound to the words a minute, is no clip among the words at the edges, and to the word error
+rate it adds its reference as deletions.
 """
 
 from __future__ import annotations
@@ -232,10 +233,15 @@ def reduce_non_speech(table: ScoreTable, weights: FloatArray) -> Mapping[str, Fl
 
 
 def reduce_padded(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
-    """Shares of clips with a run of inserted words and with a loop, words at the edges a clip, and WER."""
+    """Shares of clips with a run of inserted words and with a loop, words at the edges a heard clip, and WER.
+
+    Scores of runs made before failed clips were told apart hold no `heard`: all their clips count.
+    """
+    old = "heard" not in table.counts
+    edges = mean_of(table, weights, "edge_words") if old else ratio_of_sums(table, weights, "edge_words", "heard")
     return {
         "hallucination_rate": mean_of(table, weights, "hallucinated"),
-        "edge_words": mean_of(table, weights, "edge_words"),
+        "edge_words": edges,
         "loop_rate": mean_of(table, weights, "looped"),
         "wer": ratio_of_sums(table, weights, "errors", "reference"),
     }
@@ -271,6 +277,7 @@ def _score_padded(output: Output, transcript: Score) -> Score:
     counts = {
         "hallucinated": float(failed or (longest is not None and _made_up(longest) >= INSERTED_RUN)),
         "edge_words": float(sum(len(run.words) for run in inserted if run.place != "inside")),
+        "heard": float(not failed),
         "looped": float(failed or loop is not None),
         "errors": transcript.counts["errors"],
         "reference": transcript.counts["reference"],

@@ -233,7 +233,8 @@ def speed(*, corpus: str = CORPUS, path: str | None = None, language: str | None
 
     def score(sample: Sample, output: Output) -> Score:
         seconds = output.audio.seconds if output.audio is not None else 0.0
-        return Score(sample.id, latency_counts(output, seconds), status=output.status)
+        timed = output if seconds > 0 else replace(output, timings={})  # no sound is no answer, however quick
+        return _score(sample, output, latency_counts(timed, seconds), heard=seconds > 0)
 
     return Task(
         name="synthesis-speed", version=VERSION, ability="synthesize", samples=lambda: spoken_samples(opened),

@@ -125,6 +125,13 @@ def test_synthesis_that_fails_or_cannot_be_judged(synthesis: Task) -> None:
     assert half == {"match_uar": pytest.approx(0.8), "intensity_order": pytest.approx(0.75)}
 
 
+def test_text_in_place_of_speech_is_unparsed_and_wrong(synthesis: Task) -> None:
+    score = synthesis.score(next(iter(synthesis_samples())), Output(text="I cannot speak"))
+    assert score.status == "unparsed"
+    failed = synthesis.score(next(iter(synthesis_samples())), Output(status="refused", text="no"))
+    assert (failed.status, failed.counts) == ("refused", score.counts)
+
+
 def test_what_is_asked_to_be_said(synthesis: Task) -> None:
     samples = list(synthesis_samples())
     assert len(samples) == 36 == len({one.id for one in samples})

@@ -261,6 +261,20 @@ def test_speed_is_seconds_made_a_second(recordings: Path) -> None:
     assert np.isnan(nothing["rtfx"])
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Output(text="I cannot speak", timings={"total": 0.01}), "unparsed"),
+        (Output(audio=Waveform(np.zeros(0, np.float32), RATE), timings={"total": 0.01}), "unparsed"),
+        (Output(status="refused", text="no", timings={"total": 0.01}), "refused"),
+    ],
+)
+def test_an_answer_without_sound_is_not_a_quick_one(answer: Output, status: str, recordings: Path) -> None:
+    task = made("synthesis-speed", recordings)
+    score = task.score(next(iter(task.samples())), answer)
+    assert (score.status, score.counts["latency_answered"], score.counts["compute"]) == (status, 0.0, 0.0)
+
+
 def test_hard_texts_are_broken_where_half_of_the_words_are_wrong() -> None:
     task = made("synthesis-robustness")
     samples = list(task.samples())
