@@ -91,11 +91,12 @@ def train(
     file = output or home() / "detectors" / f"{name}-{known}-seed{seed}.safetensors"
     origin, parts = _trials(corpus, known)
     chosen = [_first(trials, limit) for trials in parts]
-    _tell(f"{name}: loading {len(chosen[0])} training and {len(chosen[1])} development trials of {origin} at {known}")
+    counts = f"{len(chosen[0])} training and {len(chosen[1])} development trials"
+    _tell(f"{name}: loading {counts} of {origin['corpus']} at {known}")
     data = [load_trials(trials) for trials in chosen]
     found = work(*data, **_checkpoint(work, file))
     facts = {
-        "corpus": origin, "level": known, "seed": str(seed),
+        **origin, "level": known, "seed": str(seed),
         "training_trials": str(len(data[0])), "development_trials": str(len(data[1])),
     }  # fmt: skip
     save(file, replace(found, facts={**found.facts, **facts}))
@@ -161,24 +162,26 @@ def _checkpoint(work: Callable[..., Any], file: Path) -> dict[str, Path]:
     return {"checkpoint": file.with_suffix(".checkpoint.safetensors")} if _is_open(work) else {}
 
 
-def _trials(corpus: str | None, level: str) -> tuple[str, list[Sequence[SpoofingTrial]]]:
-    """The corpus' name, and its trials for training and for development.
+def _trials(corpus: str | None, level: str) -> tuple[dict[str, str], list[Sequence[SpoofingTrial]]]:
+    """The facts of the corpus, and its trials for training and for development.
 
     Raises SettingError for a corpus that has none, DataError for one that is not there.
     """
     from audiometry.benchmark.errors import SettingError
     from audiometry.benchmark.registry import CORPORA, Spec
+    from audiometry.tasks.corpora.spoof.attacks import PROTOCOL
     from audiometry.tasks.corpora.spoof.embedded import open_embedded
-    from audiometry.tasks.corpora.spoof.equalisation import Level
+    from audiometry.tasks.corpora.spoof.equalisation import REVISION, Level
 
     if corpus is None:
         embedded = open_embedded()
-        return embedded.name, [embedded.trials(split, cast(Level, level)) for split in ("train", "development")]
+        facts = {"corpus": embedded.name, "equalisation": REVISION, "protocol": PROTOCOL}
+        return facts, [embedded.trials(split, cast(Level, level)) for split in ("train", "development")]
     name, equals, folder = corpus.partition("=")
     if name not in OFFICIAL or not equals or not folder:
         raise SettingError(f"--corpus {corpus!r}: write NAME=DIR, where NAME is one of {', '.join(OFFICIAL)}")
     parts = [CORPORA.create(Spec(name, (("path", folder), ("split", split)))) for split in ("train", "dev")]
-    return name, [part.rows() for part in parts]
+    return {"corpus": name}, [part.rows() for part in parts]
 
 
 def _first(trials: Sequence[SpoofingTrial], limit: int | None) -> Sequence[SpoofingTrial]:

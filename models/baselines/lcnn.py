@@ -18,7 +18,7 @@ from audiometry.benchmark.registry import model
 from audiometry.benchmark.types import FloatArray, IntArray
 from audiometry.models.adapters.common import fingerprint, needs_packages, thread_count
 from audiometry.models.adapters.one_by_one import OneByOne
-from audiometry.models.baselines.saved import SavedDetector, find_weights
+from audiometry.models.baselines.saved import SavedDetector, find_weights, load_for
 from audiometry.models.baselines.waveform_scores import Score, detector
 from audiometry.tasks.corpora.spoof.equalisation import RATE, Level
 
@@ -148,9 +148,9 @@ def score_clips(network: LightCnn, clips: Sequence[NDArray[np.float32]]) -> Floa
 
 
 def check(*, level: Level = "E4", path: str = "", threads: int = 0) -> None:  # noqa: ARG001
-    """Raise UserError if torch is not installed, DataError if the weights are not there."""
+    """Raise UserError if torch is not installed, DataError if the weights are not there or do not fit."""
     needs_packages(KIND, "torch", ("torch", "safetensors"))
-    find_weights(KIND, level, path)
+    load_for(KIND, level, path)
 
 
 def identify(*, level: Level = "E4", path: str = "", threads: int = 0) -> str:  # noqa: ARG001

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audiometry.benchmark.errors import DataError
 from audiometry.models.adapters.common import needs_packages
-from audiometry.tasks.corpora.spoof.equalisation import Level
+from audiometry.tasks.corpora.spoof.equalisation import REVISED, REVISION, Level
 from audiometry.tasks.metrics.calibration import AffineCalibration
 
 __all__ = ["SavedDetector", "calibration_of", "find_weights", "load", "load_for", "save", "weights_file"]
@@ -35,7 +35,8 @@ class SavedDetector:
     """A trained detector: its arrays by name, and facts about it.
 
     `kind` is the name under which such detectors are registered. `facts` hold at least `level`, `seed`, `corpus`,
-    `slope` and `offset`: the affine calibration of the raw score, fitted on development trials.
+    `slope` and `offset`: the affine calibration of the raw score, fitted on development trials. Those of a detector
+    trained on `spoof-embedded` hold its `protocol` and the revision of its `equalisation` too.
     """
 
     kind: str
@@ -119,8 +120,9 @@ def find_weights(name: str, level: Level, path: str = "") -> Path:
 def load_for(name: str, level: Level, path: str = "") -> SavedDetector:
     """The trained detector `name` from `path`, or where that is empty from the package's weights for `level`.
 
-    Raises DataError as `find_weights` and `load` do, and for a detector that was trained at another level: the level
-    stands in the model's name, and has to be true. UserError if safetensors is not installed.
+    Raises DataError as `find_weights` and `load` do, and for a detector that was trained at another level (the level
+    stands in the model's name, and has to be true) or on another `spoof-embedded`. UserError if safetensors is not
+    installed.
     """
     needs_packages(name, "spoof", ("safetensors",))
     file = find_weights(name, level, path)
@@ -128,7 +130,30 @@ def load_for(name: str, level: Level, path: str = "") -> SavedDetector:
     trained = detector.facts.get("level")
     if trained != level:
         raise DataError(f"{file} was trained at level {trained}, not {level}; give level={trained}, or train another")
+    _check_embedded(file, detector)
     return detector
+
+
+def _check_embedded(file: Path, detector: SavedDetector) -> None:
+    """Raise DataError for one trained on `spoof-embedded` in another protocol, or equalised otherwise than now.
+
+    Files that do not name their protocol are of the first one. Which equalisation they heard cannot be known, and is
+    looked at for the levels that differ between revisions alone.
+    """
+    from audiometry.tasks.corpora.spoof.attacks import PROTOCOL
+    from audiometry.tasks.corpora.spoof.plan import NAME
+
+    if detector.facts.get("corpus") != NAME:
+        return
+    level = detector.facts.get("level", "")
+    again = f"train it again with `audiometry train {detector.kind} --level {level} --output FILE`"
+    protocol = detector.facts.get("protocol", "1")
+    if protocol != PROTOCOL:
+        raise DataError(f"{file} was trained on protocol {protocol} of {NAME}, and here is {PROTOCOL}; {again}")
+    equalisation = detector.facts.get("equalisation")
+    if level in REVISED and equalisation != REVISION:
+        trained = f"was trained on equalisation {equalisation}" if equalisation else "does not tell its equalisation"
+        raise DataError(f"{file} {trained}, and {level} of {NAME} is equalisation {REVISION} here; {again}")
 
 
 def calibration_of(detector: SavedDetector) -> AffineCalibration:

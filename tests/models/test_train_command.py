@@ -20,6 +20,8 @@ from audiometry.models.baselines import saved
 from audiometry.models.train_command import TRAINABLE, register
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
 from audiometry.tasks.corpora.spoof import embedded
+from audiometry.tasks.corpora.spoof.attacks import PROTOCOL
+from audiometry.tasks.corpora.spoof.equalisation import REVISION
 
 QUICK = ("steps=30", "width=0.5", "bands=24", "frames=64", "batch=16", "evaluate_every=15", "threads=1", "rate=0.01")
 SETTINGS = [word for setting in QUICK for word in ("-s", setting)]
@@ -88,6 +90,7 @@ def test_a_detector_is_trained_written_and_used(corpus: Embedded, invoke: Callab
     facts = saved.load(file, kind="lfcc-lcnn").facts
     assert (facts["corpus"], facts["level"], facts["seed"]) == ("spoof-embedded", "E2", "3")
     assert (facts["training_trials"], facts["development_trials"]) == ("40", "40")
+    assert (facts["equalisation"], facts["protocol"]) == (REVISION, PROTOCOL)
     assert float(facts["slope"]) > 0
     model = MODELS.create(Spec("lfcc-lcnn", (("level", "E2"), ("path", str(file)))))
     real, spoof = (
@@ -141,6 +144,8 @@ def test_a_public_corpus_is_trained_on_as_it_is(
     assert "24 training and 24 development trials of asvspoof2019-la at E0" in told
     facts = saved.load(file, kind="lfcc-lcnn").facts
     assert (facts["corpus"], facts["level"]) == ("asvspoof2019-la", "E0")
+    assert not {"equalisation", "protocol"} & facts.keys()
+    MODELS.check(Spec("lfcc-lcnn", (("level", "E0"), ("path", str(file)))))
 
 
 def test_a_part_of_the_trials_is_drawn_whatever_their_order(corpus: Embedded) -> None:

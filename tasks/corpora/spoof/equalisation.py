@@ -26,13 +26,27 @@ from audiometry.benchmark.audio import resample
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.types import FloatArray, Waveform
 
-__all__ = ["BANDS", "LEVELS", "RATE", "REVISION", "Level", "active_span", "equalise", "long_term_spectrum", "mu_law"]
+__all__ = [
+    "BANDS",
+    "LEVELS",
+    "RATE",
+    "REVISED",
+    "REVISION",
+    "Level",
+    "active_span",
+    "equalise",
+    "long_term_spectrum",
+    "mu_law",
+]
 
 Level: TypeAlias = Literal["E0", "E1", "E2", "E3", "E4"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 REVISION = "2"
 """Of what the levels do: 1 had a softer band limit, beside which E3 and E4 let the tone colour of a voice through."""
+
+REVISED: tuple[Level, ...] = ("E3", "E4")
+"""The levels that sound otherwise in one revision than in another; the band limit is theirs alone."""
 
 RATE = 16_000
 PEAK = 0.9

@@ -23,6 +23,8 @@ from audiometry.models.baselines.saved import (
     save,
     weights_file,
 )
+from audiometry.tasks.corpora.spoof.attacks import PROTOCOL
+from audiometry.tasks.corpora.spoof.equalisation import REVISION
 
 FACTS = {"level": "E0", "seed": "3", "corpus": "made", "slope": "2.5", "offset": "-1"}
 DETECTOR = SavedDetector("tried", {"b": np.arange(6.0).reshape(2, 3).T, "a": np.array([7], np.int64)}, FACTS)
@@ -135,6 +137,44 @@ def test_weights_are_found_by_name_level_and_path(tmp_path: Path, monkeypatch: p
     assert load_for("tried", "E0", str(own)).facts["seed"] == "4"
     with pytest.raises(DataError, match="was trained at level E0, not E4; give level=E0"):
         load_for("tried", "E4", str(own))
+
+
+def trained_on(tmp_path: Path, **facts: str) -> str:
+    path = tmp_path / "own.safetensors"
+    save(path, SavedDetector("tried", {}, {**FACTS, "corpus": "spoof-embedded", **facts}))
+    return str(path)
+
+
+def test_weights_of_another_equalisation_are_refused_where_it_is_heard(tmp_path: Path) -> None:
+    for level in ("E3", "E4"):
+        path = trained_on(tmp_path, level=level, equalisation="1", protocol="1")
+        with pytest.raises(
+            DataError, match=rf"trained on equalisation 1, and {level} .* is equalisation {REVISION} here"
+        ):
+            load_for("tried", level, path)
+        with pytest.raises(DataError, match=rf"does not tell its equalisation.*audiometry train tried --level {level}"):
+            load_for("tried", level, trained_on(tmp_path, level=level))
+        load_for("tried", level, trained_on(tmp_path, level=level, equalisation=REVISION, protocol=PROTOCOL))
+        for corpus in ("asvspoof2019-la", "made"):
+            load_for("tried", level, trained_on(tmp_path, level=level, corpus=corpus))
+    for level in ("E0", "E1", "E2"):
+        load_for("tried", level, trained_on(tmp_path, level=level))
+        load_for("tried", level, trained_on(tmp_path, level=level, equalisation="1"))
+
+
+def test_weights_of_another_protocol_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="trained on protocol 0 of spoof-embedded, and here is 1"):
+        load_for("tried", "E0", trained_on(tmp_path, protocol="0"))
+
+
+SHIPPED_FILES = sorted(weights_file("tried").parent.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("file", SHIPPED_FILES, ids=lambda file: file.stem)
+def test_shipped_weights_tell_what_they_were_trained_on(file: Path) -> None:
+    kind, _, level = file.stem.partition("-E")
+    facts = load_for(kind, f"E{level or 4}").facts  # type: ignore[arg-type]
+    assert (facts["corpus"], facts["equalisation"], facts["protocol"]) == ("spoof-embedded", "2", "1")
 
 
 def test_the_packages_weights_lie_beside_the_module() -> None:
