@@ -52,6 +52,7 @@ def serve(
     """
     from audiometry.benchmark.store import Store
     from audiometry.leaderboard.submissions.artefacts import ArtefactStore
+    from audiometry.leaderboard.uploads import guard_uploads
 
     try:
         from streamlit.web.cli import main
@@ -68,6 +69,7 @@ def serve(
         os.environ["AUDIOMETRY_ARTEFACTS"] = artefacts
     _read_ahead()
     _answer_at_once()
+    guard_uploads()
     main(args=streamlit_arguments(host, port), prog_name="audiometry serve", standalone_mode=False)
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from audiometry.benchmark.errors import UserError
-from audiometry.leaderboard import markup, sign_in, submission_board
+from audiometry.leaderboard import markup, sign_in, submission_board, uploads
 from audiometry.leaderboard.submissions.artefacts import ArtefactStore
 from audiometry.leaderboard.submissions.queue import Queue
 from audiometry.leaderboard.submissions.states import STATES
@@ -94,11 +94,15 @@ def _actor(store: Store) -> Actor | None:
     if held is None:
         return None
     try:
-        return tokens.verify(store, held)
+        actor = tokens.verify(store, held)
     except tokens.TokenError as error:
         del st.session_state[TOKEN]
+        uploads.leave()
         st.html(markup.callout(f"You were signed out: {error}"))
         return None
+    if actor.may("submit"):
+        uploads.admit()
+    return actor
 
 
 def _sign_in(store: Store) -> None:
@@ -130,6 +134,7 @@ def _upload(store: Store, actor: Actor) -> None:
     if out.button("Sign out", icon=":material/logout:", width="stretch"):
         del st.session_state[TOKEN]
         st.session_state.pop(OUTCOME, None)
+        uploads.leave()
         st.rerun()
     if not actor.may("submit"):
         st.html(markup.callout(f"The role of this token, {actor.role}, may not submit; ask a maintainer.", "am-info"))
@@ -146,7 +151,8 @@ def _upload(store: Store, actor: Actor) -> None:
             except UserError as error:  # the store cannot be written
                 sent = sign_in.Sent("", str(error))
         st.session_state[OUTCOME] = sent
-        st.session_state[UPLOADS] = number + 1  # an empty box again, and the upload out of the server's memory
+        st.session_state[UPLOADS] = number + 1  # an empty box again
+        uploads.leave(signed_in=True)
         st.rerun()
     _outcome(st.session_state.get(OUTCOME))
 

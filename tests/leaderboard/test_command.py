@@ -29,11 +29,12 @@ def run(*words: str) -> object:
 def started(monkeypatch: pytest.MonkeyPatch, store_url: str) -> list[list[str]]:
     """What Streamlit was started with; it is not started."""
     from streamlit.web import cli
-    from streamlit.web.server.starlette import starlette_server
+    from streamlit.web.server.starlette import starlette_app, starlette_server
 
     # the command sets these; this has them set back
     monkeypatch.setenv("AUDIOMETRY_ARTEFACTS", "")
     monkeypatch.setattr(starlette_server, "_bind_socket", starlette_server._bind_socket)
+    monkeypatch.setattr(starlette_app, "create_upload_routes", starlette_app.create_upload_routes)
     calls: list[list[str]] = []
     monkeypatch.setattr(cli, "main", lambda args, **_: calls.append(args))
     return calls
