@@ -28,7 +28,7 @@ Weights are chosen, and scores calibrated, on development trials, whose table of
 Examples:
   audiometry train lfcc-lcnn
   audiometry train lfcc-lcnn --level E1 --seed 3 --output mine.safetensors
-  audiometry train lfcc-lcnn --minutes 60 --resume
+  audiometry train lfcc-lcnn -s steps=4000 --minutes 120 --resume
   audiometry train lfcc-lcnn -s features=log-filter-bank -s loss=one-class-softmax -s steps=4000
   audiometry train aasist --corpus asvspoof2019-la=/data/LA
   audiometry run -m lfcc-lcnn:path=mine.safetensors,level=E1 -t spoof-embedded:level=E1

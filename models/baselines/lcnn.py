@@ -33,6 +33,8 @@ __all__ = ["Objective", "fit", "lfcc_lcnn", "score_clips"]
 KIND = "lfcc-lcnn"
 VERSION = "lfcc-lcnn 1"
 SCORED_TOGETHER = 64
+STEPS = 900
+"""Of a training that is given none: those of the shipped weights."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def fit(
 
     low, high = band_of(level)
     objective, shape, how, schedule = split_settings(
-        KIND, settings, (Objective(), LcnnSettings(low=low, high=high), Augmentation(), TrainingSettings())
+        KIND, settings, (Objective(), LcnnSettings(low=low, high=high), Augmentation(), TrainingSettings(steps=STEPS))
     )
     if objective.loss == "one-class-softmax":
         (shape,) = split_settings(KIND, {"head": "cosine"}, (shape,))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from audiometry.models.baselines.cepstra import lfcc
 from audiometry.models.baselines.lcnn_network import LcnnSettings, LightCnn, MaxFeatureMap
 from audiometry.models.baselines.neural_fit import network_settings, put_weights, split_settings
 from audiometry.models.baselines.saved import SavedDetector
+from audiometry.models.baselines.training import TrainingSettings
 from audiometry.models.baselines.trial_data import TrialData, development_rates
 
 SMALL: dict[str, Any] = {
@@ -36,6 +37,30 @@ def made(seed: int, count: int = 48) -> TrialData:
     tones = {"": 0.0, "A": np.sin(2 * np.pi * 1000 * time), "B": np.sin(2 * np.pi * 2000 * time)}
     waveforms = [(generator.normal(0, 0.1, 16_000) + 0.1 * tones[name]).astype(np.float32) for name in attacks]
     return TrialData(waveforms, bona_fide, attacks, [str(number) for number in range(count)])
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("given", [{}, {"steps": "900"}])
+def test_without_settings_the_recipe_is_that_of_the_shipped_weights(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, Any]] = []
+
+    def stopped(network: Any, *_parts: Any, settings: TrainingSettings, **_more: Any) -> None:
+        asked.append((network.settings, settings))
+        raise StoppedError
+
+    monkeypatch.setattr(training, "train", stopped)
+    with pytest.raises(StoppedError):
+        lcnn.fit(made(0, 4), made(1, 4), seed=0, report=lambda _line: None, **given)
+    [(network, settings)] = asked
+    facts = saved.load_for("lfcc-lcnn", "E4").facts
+    assert json.loads(facts["training"]) == training._decisive(settings)
+    assert json.loads(facts["network"]) == asdict(network)
+    assert (facts["loss"], facts["frames"]) == (lcnn.Objective().loss, str(lcnn.Objective().frames))
 
 
 def trained(seed: int = 0, lines: list[str] | None = None, **more: Any) -> SavedDetector:
