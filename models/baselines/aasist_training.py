@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.types import IntArray
 from audiometry.models.baselines.aasist import NAMED, aasist_settings, fit_length
+from audiometry.models.baselines.raw_augmentation import raw_boost
 from audiometry.models.baselines.sampling import partners, spread
 from audiometry.models.baselines.saved import SavedDetector
 from audiometry.tasks.corpora.spoof.equalisation import Level
@@ -30,20 +31,26 @@ SCORED_TOGETHER = 32
 
 @dataclass(frozen=True)
 class WaveformAugmentation:
-    """Chances and amounts: `noise` and `mix` are probabilities, the ratio is in decibels, `gain_db` a deviation."""
+    """Chances and amounts: `noise`, `mix` and `raw_boost` are probabilities, the ratio is in decibels, `gain_db` a
+    deviation. `raw_boost` is off by itself: what it gains was not measured here.
+    """
 
     gain_db: float = 3.0
     noise: float = 0.5
     lowest_snr: float = 15.0
     highest_snr: float = 40.0
     mix: float = 0.25
+    raw_boost: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise SettingError for a probability or a range that is none."""
         if self.gain_db < 0 or not (
-            0 <= self.noise <= 1 and 0 <= self.mix <= 1 and self.lowest_snr <= self.highest_snr
+            all(0 <= chance <= 1 for chance in (self.noise, self.mix, self.raw_boost))
+            and self.lowest_snr <= self.highest_snr
         ):
-            raise SettingError("augmentation: 'noise' and 'mix' are from 0 to 1, 'lowest_snr' at most 'highest_snr'")
+            raise SettingError(
+                "augmentation: 'noise', 'mix' and 'raw_boost' are from 0 to 1, 'lowest_snr' at most 'highest_snr'"
+            )
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,8 @@ def change(
     how: WaveformAugmentation,
     generator: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Waveforms of shape (batch, samples): joined with others of their class, then noise, gain and polarity at random.
+    """Waveforms of shape (batch, samples): joined with others of their class, then RawBoost, noise, gain and polarity
+    at random.
 
     The input is left as it is.
     """
@@ -150,6 +158,9 @@ def change(
     partner = partners(bona_fide, generator)
     joint = np.where(generator.random(batch) < how.mix, generator.integers(1, max(samples, 2), batch), samples)
     mixed = np.where(np.arange(samples) >= joint[:, None], waveforms[partner], waveforms)
+    if how.raw_boost:
+        for row in np.flatnonzero(generator.random(batch) < how.raw_boost):
+            mixed[row] = raw_boost(mixed[row], generator)
     level = np.sqrt(np.square(mixed).mean(axis=1)) * (generator.random(batch) < how.noise)
     ratio = 10 ** (-generator.uniform(how.lowest_snr, how.highest_snr, batch) / 20)
     noisy = mixed + (level * ratio)[:, None] * generator.standard_normal(mixed.shape, dtype=np.float32)

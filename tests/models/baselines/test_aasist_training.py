@@ -94,7 +94,32 @@ def test_windows_are_anywhere_in_the_clip() -> None:
     assert all(len(window) == 25 and set(np.diff(window) % 10) == {1} for window in shorter)
 
 
-@pytest.mark.parametrize("wrong", [{"noise": 2.0}, {"mix": -1.0}, {"lowest_snr": 50.0}, {"gain_db": -1.0}])
+def test_raw_boost_changes_as_many_clips_as_it_is_asked_to() -> None:
+    clips = np.random.default_rng(0).normal(0, 0.1, (40, 800)).astype(np.float32)
+    kept = clips.copy()
+    for chance, least, most in ((0.0, 0, 0), (0.5, 10, 30), (1.0, 40, 40)):
+        how = WaveformAugmentation(gain_db=0, noise=0, mix=0, raw_boost=chance)
+        changed = change(clips, np.ones(40, bool), how, np.random.default_rng(1))
+        assert (
+            least <= sum(not np.allclose(abs(one), abs(was)) for one, was in zip(changed, clips, strict=True)) <= most
+        )
+        assert changed.dtype == np.float32
+        assert np.abs(changed).max() <= 1
+    assert np.array_equal(clips, kept)
+
+
+def test_a_training_takes_raw_boost() -> None:
+    quick = {**SMALL, "steps": 2, "evaluate_every": 2}
+    without, given = (
+        fit_aasist(made(0), made(1), seed=0, report=lambda _line: None, **quick, raw_boost=chance)
+        for chance in ("0", "1")
+    )
+    assert any(not np.array_equal(without.arrays[name], given.arrays[name]) for name in given.arrays)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"noise": 2.0}, {"raw_boost": 1.1}, {"mix": -1.0}, {"lowest_snr": 50.0}, {"gain_db": -1.0}]
+)
 def test_amounts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingError, match="augmentation"):
         WaveformAugmentation(**wrong)
