@@ -21,6 +21,9 @@ __all__ = ["ROUTES"]
 
 ROUTES = APIRouter()
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading a document of another form raises."""
+
 
 class SideNamed(BaseModel):
     """A model in a run."""
@@ -90,7 +93,7 @@ def compare_runs(
             raise HTTPException(409, f"the scores of {a} or {b} are not on this server") from error
         except UserError as error:
             raise HTTPException(409, str(error)) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # a run that was imported may hold anything
+        except MALFORMED as error:  # a run that was imported may hold anything
             raise HTTPException(409, f"run {a} or {b} is not of the form of this version; run it again") from error
     rows: list[dict[str, Any]] = [
         {
@@ -110,7 +113,13 @@ def compare_runs(
 def _side(store: Store, run: str, model: str | None) -> Side:
     """A side by the id of a run in the store: never by a path, and never with a plug-in file that a run names."""
     row = read_run(store, run)
-    document = row["document"]
+    try:
+        return _side_of(run, row["document"], Path(row["folder"]), model)
+    except MALFORMED as error:
+        raise HTTPException(409, f"run {run} is not of the form of this version; run it again") from error
+
+
+def _side_of(run: str, document: Any, folder: Path, model: str | None) -> Side:
     settings = document.get("settings") or {}
     if settings.get("plugins"):
         raise HTTPException(409, f"run {run} needs plug-in files, which this server does not load; compare it at home")
@@ -120,4 +129,6 @@ def _side(store: Store, run: str, model: str | None) -> Side:
     chosen = names[0] if model is None else model
     if chosen not in names:
         raise UnknownNameError(f"run {run} holds no model {chosen!r}; it holds: {', '.join(names)}")
-    return Side(run=run, model=chosen, folder=Path(row["folder"]), document={**document, "settings": settings})
+    if not isinstance(chosen, str):
+        raise TypeError(chosen)
+    return Side(run=run, model=chosen, folder=folder, document={**document, "settings": settings})

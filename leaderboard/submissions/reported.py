@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from audiometry.benchmark.errors import StoreError
-from audiometry.benchmark.runfolder import RunFolder, read_results
+from audiometry.benchmark.runfolder import RUN, RunFolder, read_results
 from audiometry.benchmark.store import Store
 from audiometry.benchmark.types import Result
+from audiometry.leaderboard.submissions.run_form import count, malformed, number, texts
 
 __all__ = ["ORIGIN", "import_run"]
 
 ORIGIN = "self-reported"
+NAMES = ("model", "task", "task_version", "metric", "slice", "unit", "direction")
+DIRECTIONS = ("lower", "higher")
 SHARES = ("failed", "empty", "refused", "unparsed")
 
 
@@ -26,10 +28,16 @@ def import_run(folder: Path, store: Store) -> str:
     The id is made of the content, so that no import can replace a run that was measured here, and importing twice is
     importing once. The run's own id is kept in its document as ``reported_id``.
 
-    Raises StoreError for a folder that holds no finished run, and for numbers that cannot be.
+    Raises StoreError for a folder that holds no finished run, for a run.json of another form than a run writes, and for
+    numbers that cannot be.
     """
-    run = RunFolder.open(folder).document()
-    results = read_results(folder)
+    try:
+        run = RunFolder.open(folder).document()
+        results = read_results(folder)
+    except RecursionError as error:
+        raise StoreError(f"{folder} holds JSON that is nested too deeply; no run writes that") from error
+    if where := malformed(run):
+        raise StoreError(f"{folder}: its {RUN} is not of the form of this version: {where}; run again")
     if not results:
         raise StoreError(f"{folder} holds no results; give the folder of a finished run")
     for result in results:
@@ -48,13 +56,16 @@ def _renamed(run: dict[str, Any], results: list[Result]) -> tuple[dict[str, Any]
 
 def _check(result: Result, folder: Path) -> None:
     """Refuse counts and values that no run can give."""
-    numbers = [one for one in (result.value, result.low, result.high) if one is not None]
     counts = [result.n, *(getattr(result, name) for name in SHARES)]
     problem = ""
-    if not all(isinstance(one, (int, float)) and math.isfinite(one) for one in numbers):
+    if not all(one is None or number(one) for one in (result.value, result.low, result.high)):
         problem = "a value that is no finite number"
-    elif not all(type(one) is int and 0 <= one <= result.n for one in counts):
+    elif not all(count(one) and one <= result.n for one in counts):
         problem = "a count that is negative or above n"
+    elif not texts([getattr(result, name) for name in NAMES]) or not texts(result.judges) or not texts(result.notes):
+        problem = "a name or a note that is no text"
+    elif result.direction not in DIRECTIONS:
+        problem = "a direction that is none"
     elif result.low is not None and result.high is not None and result.low > result.high:
         problem = "an interval whose ends are swapped"
     if problem:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from audiometry.benchmark.store import Store
+from audiometry.leaderboard.submissions.reported import import_run
+
 TEXTS = {
     "one": "please press one to leave a message",
     "two": "thank you, goodbye!",
@@ -73,3 +76,9 @@ def test_every_page_draws_a_run_of_the_engine(engine_run: Path, page: str, monke
         assert "am-align" in text
         (sample,) = [box for box in test.selectbox if box.label.startswith("Sample (")]
         assert len(sample.options) == len(TEXTS)
+
+
+def test_a_run_of_the_engine_may_be_imported_elsewhere(engine_run: Path, tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path / 'elsewhere.db'}") as store:
+        import_run(engine_run / "run", store)
+        assert set(store.results()["origin"]) == {"self-reported"}

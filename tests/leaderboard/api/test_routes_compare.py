@@ -134,6 +134,25 @@ def test_only_like_is_compared_with_like(client: Client, two_runs: list[Path], a
         assert client().get("compare", params=asked).status_code == 409, tasks
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": ["x"]}, {"settings": "x"}, {"models": []}, {"models": "x"}, {"models": [{}]}, {"models": None},
+        {"models": [{"name": 5}]}, {"models": [{"name": ["poor"]}]}, {"models": {"name": "poor"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_run_of_another_form_is_told_and_no_fault_of_the_server(
+    client: Client, two_runs: list[Path], api_store: Store, changes: dict[str, Any]
+) -> None:
+    change_document(api_store, SECOND, **changes)
+    for asked in ({"a": SECOND, "b": SECOND}, {"a": FIRST, "a_model": "poor", "b": SECOND}):
+        answer = client().get("compare", params=asked)
+        assert (answer.status_code, answer.json()["detail"]) == (
+            409, "run second is not of the form of this version; run it again",
+        )  # fmt: skip
+
+
 def test_plug_in_files_that_a_run_names_are_not_loaded(
     client: Client, two_runs: list[Path], api_store: Store, tmp_path: Path
 ) -> None:

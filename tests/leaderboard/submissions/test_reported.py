@@ -65,6 +65,13 @@ def test_a_reported_model_that_was_never_measured_here_is_shown(store: Store, us
         ({"n": "many"}, "a count that is negative or above n"),
         ({"failed": 10**6}, "a count that is negative or above n"),
         ({"low": 0.5, "high": 0.4}, "an interval whose ends are swapped"),
+        ({"value": 10**400}, "no finite number"),
+        ({"n": 2**63}, "a count that is negative or above n"),
+        ({"notes": [1]}, "a name or a note that is no text"),
+        ({"judges": [["x"]]}, "a name or a note that is no text"),
+        ({"slice": None}, "a name or a note that is no text"),
+        ({"unit": "a\0b"}, "a name or a note that is no text"),
+        ({"direction": "sideways"}, "a direction that is none"),
     ],
 )
 def test_numbers_that_no_run_gives_are_refused(
@@ -74,6 +81,48 @@ def test_numbers_that_no_run_gives_are_refused(
     with pytest.raises(StoreError, match=problem):
         import_run(change(usual_run, **changes), store)
     assert len(store.results(latest=False)) == before
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"settings": ["x"]}, "settings"),
+    ({"settings": {"plugins": "x.py"}}, "settings.plugins"),
+    ({"energy": "x"}, "energy"),
+    ({"energy": {"kwh": "1"}}, "energy.kwh"),
+    ({"hardware": ["x"]}, "hardware"),
+    ({"hardware": {"gpus": 2}}, "hardware.gpus"),
+    ({"models": []}, "models"),
+    ({"models": [{"name": "a"}]}, "models[0].spec"),
+    ({"tasks": {"name": "a"}}, "tasks"),
+    ({"timings": None}, "timings"),
+    ({"timings": [{"model": "a", "task": "t", "seconds": "long"}]}, "timings[0].seconds"),
+    ({"timings": [{"model": "a", "task": "t", "usage": {"cost": "1"}}]}, "timings[0].usage.cost"),
+    ({"created": "2026-01-01T00:00:00"}, "created"),
+    ({"status": ["complete"]}, "status"),
+    ({"seed": 2**63}, "seed"),
+    ({"more": "a\0b"}, "a text that is no Unicode"),
+    ({"more": "\ud800"}, "a text that is no Unicode"),
+    ({"more": [float("nan")]}, "a number that is not finite"),
+]
+
+
+@pytest.mark.parametrize(("changes", "where"), WRONG, ids=range(len(WRONG)))
+def test_a_run_document_of_another_form_is_refused(
+    store: Store, usual_run: Path, changes: dict[str, object], where: str
+) -> None:
+    before = len(store.runs())
+    document = json.loads((usual_run / "run.json").read_text())
+    (usual_run / "run.json").write_text(json.dumps(document | changes))
+    with pytest.raises(StoreError, match="not of the form of this version") as error:
+        import_run(usual_run, store)
+    assert where in str(error.value)
+    assert len(store.runs()) == before
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000])
+def test_what_is_no_run_document_at_all_is_refused(store: Store, usual_run: Path, text: str) -> None:
+    (usual_run / "run.json").write_text(text)
+    with pytest.raises(StoreError):
+        import_run(usual_run, store)
 
 
 def test_results_of_a_model_that_the_run_does_not_name_are_refused(store: Store, usual_run: Path) -> None:
