@@ -100,14 +100,18 @@ def gaps(
 ) -> None:
     """Compare groups in a run."""
     from audiometry.benchmark.compare import open_side
-    from audiometry.tasks.gaps import as_row, run_gaps
+    from audiometry.tasks.gaps import NOTHING, as_row, run_gaps
 
     found = run_gaps(open_side(run), by=[name for name in by.split(",") if name], seed=seed)
+    for task in (task for task, lines in found.items() if not lines):
+        typer.echo(f"{task} has nothing to compare: {NOTHING}", err=True)
     if as_json:
         rows = [{"task": task, **as_row(gap)} for task, lines in found.items() for gap in lines]
         typer.echo(json.dumps(rows, indent=2))
         return
     for task, lines in found.items():
+        if not lines:
+            continue
         typer.echo(f"{task}")
         table = [_gap_line(as_row(gap)) for gap in lines]
         _print_table(("by", "metric", "groups", "worst", "best", "gap", "interval", "p", "adjusted", "notes"), table)

@@ -19,12 +19,15 @@ from audiometry.benchmark.registry import TASKS, load_plugin_file, parse_spec
 from audiometry.benchmark.stats import GroupComparison, compare_groups, holm
 from audiometry.benchmark.stats.groups import MINIMUM_SAMPLES
 from audiometry.benchmark.stats.weights import MIN_CLUSTERS, by_recording
-from audiometry.benchmark.types import FloatArray, IntArray, Metric, Reduce, Request, Sample, ScoreTable
+from audiometry.benchmark.types import FloatArray, IntArray, Metric, Reduce, Request, Sample, ScoreTable, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Gap", "as_row", "gap_test", "group_gaps", "run_gaps"]
+__all__ = ["NOTHING", "Gap", "as_row", "gap_test", "group_gaps", "run_gaps"]
+
+NOTHING = f"no slice has two groups of {MINIMUM_SAMPLES} samples with a value each"
+"""Why a task has nothing to compare."""
 
 PERMUTATIONS = 2000
 BLOCK = 200
@@ -113,13 +116,15 @@ def group_gaps(
     metric: Metric,
     *,
     seed: int,
+    instead: Sequence[Metric] = (),
     minimum: int = MINIMUM_SAMPLES,
     permutations: int = PERMUTATIONS,
 ) -> list[Gap]:
     """Compare groups by each of several facts: {fact: group of each sample, "" for none}, in the order given.
 
-    Facts with fewer than two groups of `minimum` samples are left out, and so are those in which the metric is
-    undefined for a group. p-values are adjusted over the facts that are left (`holm`).
+    Where the metric is undefined for a group, the first one of `instead` that is defined for all takes its place.
+    Facts with fewer than two groups of `minimum` samples are left out, and so are those for which no metric is left.
+    p-values are adjusted over the facts that are compared (`holm`).
 
     Raises what `compare_groups` raises for labels that do not fit the samples.
 
@@ -130,52 +135,58 @@ def group_gaps(
     >>> [(gap.by, gap.found.worst, gap.p_adjusted < 0.01) for gap in found]
     [('half', 'b', True), ('turn', 'a', False)]
     """
-    compared: list[tuple[str, GroupComparison, float]] = []
+    compared: list[Gap] = []
     for by, groups in facts.items():
-        if not _comparable(table, groups, reduce, metric, minimum):
+        metrics = (one for one in (metric, *instead) if _comparable(table, groups, reduce, one, minimum))
+        chosen = next(metrics, None)
+        if chosen is None:
             continue
-        found = compare_groups(table, groups, reduce, metric, seed=seed, minimum=minimum)
-        p = gap_test(
-            table, groups, reduce, metric, seed=seed, minimum=minimum, permutations=permutations
-        )  # fmt: skip
-        compared.append((by, found, p))
-    adjusted = holm([p for _, _, p in compared])
-    return [
-        Gap(by, metric.name, found, p, float(corrected))
-        for (by, found, p), corrected in zip(compared, adjusted, strict=True)
-    ]
+        found = compare_groups(table, groups, reduce, chosen, seed=seed, minimum=minimum)
+        p = gap_test(table, groups, reduce, chosen, seed=seed, minimum=minimum, permutations=permutations)
+        compared.append(Gap(by, chosen.name, found, p, p))
+    adjusted = holm([gap.p for gap in compared])
+    return [replace(gap, p_adjusted=float(p)) for gap, p in zip(compared, adjusted, strict=True)]
 
 
 def run_gaps(side: Side, *, by: Sequence[str] = (), seed: int = 0) -> dict[str, list[Gap]]:
     """The gaps of every task in one model's part of a run, by each of the samples' slices or by those named.
 
-    The first metric that can be reduced over the groups is the task's headline, unless that is itself a gap or a
-    worst group (names that start with ``gap`` or ``worst``): then it is the next.
+    A task's groups are compared by its headline, unless that is itself a gap or a worst group (names that start with
+    ``gap`` or ``worst``): then by the next metric. Where it is undefined for a group (the area over a ladder, for one
+    step of it), the next metric that rests on the same events takes its place. A task without a slice to compare has
+    no gaps.
 
-    Raises StoreError if the scores cannot be read, UserError if a task has another version today, DataError if none
-    of its slices is a comparison or one that is named is not there.
+    Raises StoreError if the scores cannot be read, UserError if a task has another version today, DataError if no
+    slice of any task is a comparison or one that is named is in no task.
     """
-    found: dict[str, list[Gap]] = {}
     for plugin in side.document["settings"].get("plugins", ()):
         load_plugin_file(plugin)
-    for name in side.tasks:
-        facts = side.task(name)
-        task = TASKS.create(parse_spec(facts["spec"]))
-        if task.version != facts["version"]:
-            raise UserError(
-                f"task {name!r} is version {task.version} today and the run is of version {facts['version']}; "
-                "run it again"
-            )
-        table, slices = _read(side, name)
-        missing = [one for one in by if one not in slices]
-        if missing:
-            raise DataError(f"task {name!r} has no slice {missing[0]!r}; it has: {', '.join(slices) or 'none'}")
-        metric = next(one for one in task.metrics if not one.name.startswith(("gap", "worst")))
-        chosen = {one: slices[one] for one in by or slices}
-        found[name] = group_gaps(table, chosen, task.reduce, metric, seed=seed)
-        if not found[name]:
-            raise DataError(f"task {name!r}: no slice has two groups of {MINIMUM_SAMPLES} samples; run more samples")
+    made = {name: _made(side, name) for name in side.tasks}
+    scores = {name: _read(side, name) for name in made}
+    known = sorted({one for _, slices in scores.values() for one in slices})
+    missing = [one for one in by if one not in known]
+    if missing:
+        raise DataError(f"run {side.run} has no slice {missing[0]!r}; it has: {', '.join(known) or 'none'}")
+    found: dict[str, list[Gap]] = {}
+    for name, task in made.items():
+        table, slices = scores[name]
+        metrics = [one for one in task.metrics if not one.name.startswith(("gap", "worst"))]
+        chosen = {one: slices[one] for one in by or slices if one in slices}
+        instead = [one for one in metrics[1:] if one.events is not None and one.events == metrics[0].events]
+        found[name] = group_gaps(table, chosen, task.reduce, metrics[0], seed=seed, instead=instead) if metrics else []
+    if not any(found.values()):
+        raise DataError(f"{', '.join(found)}: {NOTHING}; run more samples")
     return found
+
+
+def _made(side: Side, name: str) -> Task:
+    facts = side.task(name)
+    task = TASKS.create(parse_spec(facts["spec"]))
+    if task.version != facts["version"]:
+        raise UserError(
+            f"task {name!r} is version {task.version} today and the run is of version {facts['version']}; run it again"
+        )
+    return task
 
 
 def as_row(gap: Gap) -> dict[str, Any]:

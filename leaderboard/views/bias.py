@@ -56,7 +56,7 @@ def show() -> None:
     st.html(f'<p class="am-muted">{markup.word(f"{title}. {meaning} {choice.conditions}.")}</p>')
     gaps = _gaps(row, model, choice.task)
     if gaps:
-        st.html(_gap_table(gaps, row["unit"], title))
+        st.html(_gap_table(gaps, row["unit"], title, metric))
         st.plotly_chart(
             bias_board.gap_figure(
                 gaps, row["unit"], title=f"Gap in {title}, worst less best group", dark=shared.is_dark()
@@ -94,10 +94,10 @@ def _computed(run: str, folder: str, model: str, task: str) -> list[dict[str, An
     return bias_board.find_gaps(folder, model, task)
 
 
-def _gap_table(gaps: Sequence[Mapping[str, Any]], unit: str, title: str) -> str:
+def _gap_table(gaps: Sequence[Mapping[str, Any]], unit: str, title: str, metric: str) -> str:
     rows = []
     for gap in gaps:
-        notes = list(gap["notes"])
+        notes = [*([] if gap["metric"] == metric else [f"by {gap['metric']}"]), *gap["notes"]]
         if gap["suppressed"]:
             notes.append(f"too few samples: {', '.join(gap['suppressed'])}")
         rows.append([

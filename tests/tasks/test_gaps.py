@@ -3,17 +3,27 @@ from __future__ import annotations
 import doctest
 import importlib
 import itertools
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
+from typer.testing import CliRunner
 
+from audiometry.benchmark.compare import Side
 from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.stats import mean_of, ratio_of_sums
-from audiometry.benchmark.types import FloatArray, Metric, ScoreTable
-from audiometry.tasks.gaps import as_row, gap_test, group_gaps
+from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, ScoreTable, Task
+from audiometry.tasks import commands
+from audiometry.tasks.corpora.utterance import Utterance
+from audiometry.tasks.gaps import as_row, gap_test, group_gaps, run_gaps
+from audiometry.tasks.recognition import recognition_task
+from audiometry.tasks.robustness import codec_ladder, noise_ladder
 
 WER = Metric("wer", scale="log", events="errors")
 
@@ -162,3 +172,78 @@ def test_examples_of_these_families_run(name: str) -> None:
     tried = doctest.testmod(importlib.import_module(f"audiometry.tasks.{name}"))
     assert tried.attempted > 0
     assert tried.failed == 0
+
+
+WORDS = "red green blue black"
+
+
+class Said:
+    """Prompts of four words by one speaker."""
+
+    language, notes = "en", ()
+
+    def __init__(self, name: str, clips: int = 40) -> None:
+        self.name, self.clips = name, clips
+
+    def utterances(self) -> list[Utterance]:
+        audio = Audio("a.wav", seconds=1.0)
+        return [Utterance(f"{n}", audio, WORDS, "en", "ann", slices={"half": "ab"[n % 2]}) for n in range(self.clips)]
+
+
+def kept(folder: Path, *tasks: Task) -> Side:
+    """A run in which the louder the noise (the lower the bit rate), the fewer of the four words are heard."""
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        for sample in task.samples():
+            hard = {"-05 dB": 3, "+00 dB": 2, "opus 6": 3}.get(sample.slices.get("snr", sample.slices.get("codec", "")))
+            score = task.score(sample, Output(text=" ".join(str(sample.target).split()[hard or 0 :])))
+            rows.append({
+                "model": "m", "task": task.name, "sample_id": sample.id, "status": score.status,
+                "cluster": sample.cluster, "stratum": "",
+                **{f"count.{name}": value for name, value in score.counts.items()},
+                **{f"slice.{name}": value for name, value in sample.slices.items()},
+            })  # fmt: skip
+    pd.DataFrame(rows).to_parquet(folder / "scores.parquet")
+    facts = [{"name": task.name, "spec": task.name, "version": task.version} for task in tasks]
+    return Side("r", "m", folder, {"settings": {}, "tasks": facts})
+
+
+def ladder() -> Task:
+    return noise_ladder(Said("asterisk-en"), name="wer-noisy-asterisk-en", noise="white")  # type: ignore[arg-type]
+
+
+def test_the_steps_of_a_ladder_are_compared_by_the_word_error_rate_of_each(home: Path, tmp_path: Path) -> None:
+    codecs = codec_ladder(Said("asterisk-en"), name="wer-codec-asterisk-en")  # type: ignore[arg-type]
+    found = run_gaps(kept(tmp_path, ladder(), codecs), by=["snr", "codec", "half"])
+    assert {task: [(gap.by, gap.metric) for gap in gaps] for task, gaps in found.items()} == {
+        "wer-noisy-asterisk-en": [("snr", "wer"), ("half", "wer_area")],
+        "wer-codec-asterisk-en": [("codec", "wer"), ("half", "wer_mean")],
+    }
+    snr, half = found["wer-noisy-asterisk-en"]
+    assert (snr.found.worst, snr.found.gap.value) == ("-05 dB", 0.75)
+    assert (snr.found.values["+00 dB"], snr.found.values["clean"]) == (0.5, 0.0)
+    assert snr.p < 0.001
+    assert (half.found.gap.value, half.p) == (0.0, 1.0)
+    codec, _ = found["wer-codec-asterisk-en"]
+    assert (codec.found.worst, codec.found.gap.value) == ("opus 6", 0.75)
+
+
+def test_a_task_without_a_comparison_leaves_the_others_theirs(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = recognition_task(Said("asterisk-en", 30), name="wer-asterisk-en")  # type: ignore[arg-type]
+    skipped = recognition_task(Said("asterisk-en", 0), name="wer-asterisk-es")  # type: ignore[arg-type]
+    side = kept(tmp_path, plain, ladder(), skipped)
+    found = run_gaps(side)
+    assert [bool(found[name]) for name in side.tasks] == [False, True, False]
+    monkeypatch.setattr("audiometry.benchmark.compare.open_side", lambda _: side)
+    app = typer.Typer()
+    commands.register(app)
+    told = CliRunner().invoke(app, ["gaps", "r", "--by", "snr"])
+    assert told.exit_code == 0
+    assert "wer-asterisk-en has nothing to compare: no slice has two groups of 20 samples" in told.stderr
+    assert told.stdout.startswith("wer-noisy-asterisk-en\n")
+    with pytest.raises(DataError, match="run r has no slice 'shoe'; it has: "):
+        run_gaps(side, by=["snr", "shoe"])
+    with pytest.raises(DataError, match=r"wer-asterisk-en: no slice has two groups of 20 samples .*; run more samples"):
+        run_gaps(kept(tmp_path, plain))
