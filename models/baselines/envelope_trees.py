@@ -16,7 +16,7 @@ from audiometry.tasks.corpora.spoof.equalisation import Level
 __all__ = ["envelope_trees", "fit", "restore"]
 
 KIND = "envelope-trees"
-VERSION = "envelope-trees 1"
+VERSION = "envelope-trees 2"
 TREES = TreeDetector(KIND, envelope_features, COUNT, f"envelopes 1, {COUNT}")
 restore = TREES.restore
 

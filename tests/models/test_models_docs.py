@@ -11,8 +11,11 @@ import pytest
 
 from audiometry.benchmark.registry import MODELS, Entry
 from audiometry.benchmark.types import Model
+from audiometry.models.baselines.saved import weights_file
+from audiometry.models.train_command import TRAINABLE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+CARDS = Path(__file__).parents[2] / "docs" / "cards"
 ADAPTERS = [entry for entry in MODELS.entries() if entry.origin.startswith("audiometry.models.adapters")]
 
 TRY_IT = """
@@ -46,6 +49,19 @@ def test_each_adapters_abilities_and_settings_are_documented(entry: Entry[Model]
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     for setting in inspect.signature(entry.factory).parameters:
         assert f"\n| `{setting}` | " in section
+
+
+@pytest.mark.parametrize("name", sorted(TRAINABLE))
+def test_the_page_says_which_detectors_come_with_weights(name: str) -> None:
+    [section] = [part for part in PAGE.split("\n## ") if name in part.split("\n")[0].split(" and ")]
+    default = re.search(r"^\| `path` \| (.+?) \|", section, re.MULTILINE)
+    assert default is not None
+    shipped = weights_file(name).is_file()
+    assert default[1] == ("the package's weights" if shipped else "needed; no weights are shipped")
+    if shipped or name == "spoof-fusion":
+        card = (CARDS / f"{name}.md").read_text(encoding="utf-8")
+        assert card.startswith(f"# {name}\n")
+        assert f"`audiometry train {name}" in card
 
 
 def _anchor(heading: str) -> str:
