@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiometry.benchmark.errors import AudiometryError
+
+if TYPE_CHECKING:
+    from audiometry.benchmark.gate import Gate
+
 __all__ = ["register"]
+
+log = logging.getLogger("audiometry.gate")
 
 HELP = """Judge whether a candidate is worse than its baseline: every check on the same samples, Holm over all of them.
 
@@ -16,7 +26,7 @@ A run is a run folder, or the name of one under AUDIOMETRY_HOME; RUN::MODEL pick
 may also be a name that was stored with `audiometry baseline set`. Without --config every task's headline metric is
 checked, overall and per slice.
 
-Exit codes: 0 pass; 1 a regression; 2 undecided or incomplete.
+Exit codes: 0 pass; 1 a regression; 2 undecided or incomplete, or the gate could not judge.
 
 \b
 Examples:
@@ -72,24 +82,45 @@ def run_gate(
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
 ) -> None:
-    """Judge a candidate."""
-    from audiometry.benchmark import gate_report
+    """Judge a candidate. Whatever goes wrong here must not end with the exit code of a regression."""
+    try:
+        found = _judged(baseline, candidate, config, store)
+        _tell(found, junit, markdown, as_json=as_json)
+    except AudiometryError:
+        raise
+    except (Exception, SystemExit) as error:  # a task's reduction, a stranger's code, may raise anything
+        log.info("the gate could not judge", exc_info=True)
+        raise AudiometryError(
+            f"the gate could not judge: {type(error).__name__}: {error}; AUDIOMETRY_LOG_LEVEL=INFO shows where"
+        ) from error
+    raise typer.Exit(found.exit_code)
+
+
+def _judged(baseline: str, candidate: str, config: Path | None, store: str | None) -> Gate:
     from audiometry.benchmark.compare import open_side
     from audiometry.benchmark.gate import gate
     from audiometry.benchmark.gate_config import DEFAULT, read_gate_config
     from audiometry.benchmark.named_baselines import open_reference
 
     rules = DEFAULT if config is None else read_gate_config(config)
-    found = gate(open_reference(baseline, store), open_side(candidate), rules)
+    return gate(open_reference(baseline, store), open_side(candidate), rules)
+
+
+def _tell(found: Gate, junit: Path | None, markdown: Path | None, *, as_json: bool) -> None:
+    from audiometry.benchmark import gate_report
+
     if junit is not None:
         gate_report.write_report(junit, gate_report.junit(found))
     if markdown is not None:
         gate_report.write_report(markdown, gate_report.markdown(found))
-    if as_json:
-        print(json.dumps(gate_report.gate_document(found), indent=1, ensure_ascii=False, allow_nan=False))
-    else:
-        gate_report.print_gate(found)
-    raise typer.Exit(found.exit_code)
+    try:
+        if as_json:
+            print(json.dumps(gate_report.gate_document(found), indent=1, ensure_ascii=False, allow_nan=False))
+        else:
+            gate_report.print_gate(found)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the reader went away (`| head`), and rich would exit; the verdict stands
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def set_named(

@@ -1,12 +1,14 @@
-"""Empty stores of each kind."""
+"""Empty stores of each kind, and finished runs written by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
 from audiometry.benchmark.store import Store
 
 
@@ -27,3 +29,12 @@ def store(url: str) -> Iterator[Store]:
     """An open, empty store of each kind."""
     with Store.open(url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
+    """`write_run` of the plug-in `gated.py`, whose tasks are then known."""
+    load_plugin_file(Path(__file__).with_name("gated.py"))
+    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
+    found: Callable[..., Path] = module.write_run
+    return found

@@ -1,6 +1,8 @@
 """A plug-in file for the gate's tests: a task, and finished runs of it written by hand."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +43,22 @@ def pairs() -> Task:
 def more_pairs() -> Task:
     """More scores written by hand."""
     return _task("more-pairs")
+
+
+@task("gated-that-breaks")
+def breaks() -> Task:
+    """Scores whose reduction raises."""
+
+    def reduce(table, weights):
+        raise ZeroDivisionError("no words\nat all")
+
+    return replace(_task("gated-that-breaks"), reduce=reduce)
+
+
+@task("gated-that-leaves")
+def leaves() -> Task:
+    """Scores whose reduction ends the process, as if all were well."""
+    return replace(_task("gated-that-leaves"), reduce=lambda table, weights: sys.exit(0))
 
 
 def write_run(

@@ -1,9 +1,8 @@
-"""The gate from run folders to exit codes: hand-made runs for every verdict."""
+"""The gate from run folders to verdicts: hand-made runs for every one."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiometry.benchmark import cli
 from audiometry.benchmark.compare import open_side
 from audiometry.benchmark.gate import Check, Gate, gate
-from audiometry.benchmark.gate_config import DEFAULT, DETECTABLE, Amount, GateConfig, Rule
-from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
+from audiometry.benchmark.gate_config import DEFAULT, Amount, GateConfig, Rule
 
-PLUGIN = Path(__file__).with_name("gated.py")
 Write = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def write_run() -> Write:
-    load_plugin_file(PLUGIN)
-    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
-    found: Write = module.write_run
-    return found
 
 
 def errors(count: int = 200, rate: float = 0.5, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -289,44 +277,3 @@ def test_metrics_without_an_end_and_at_their_end(write_run: Write, tmp_path: Pat
     hopeless = write_run(tmp_path / "c", np.ones(200, dtype=int)), write_run(tmp_path / "d", np.full(200, 2))
     (accuracy,) = judged(*hopeless, Rule(metric="accuracy")).checks
     assert (accuracy.verdict, accuracy.bound, accuracy.detectable) == ("pass", 0.0, None), "there is nothing to lose"
-
-
-def run_gate(*words: str) -> int:
-    return cli.main(["gate", *words])
-
-
-def test_the_command(write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = errors()
-    write_run(home / "runs" / "old", before, models=("m", "n"))
-    new = write_run(tmp_path / "new", moved(before, 30, 10))
-    code = run_gate("--baseline", "old::n", "--candidate", str(new), "--junit", str(tmp_path / "out" / "gate.xml"),
-                    "--markdown", str(tmp_path / "gate.md"))  # fmt: skip
-    out = capsys.readouterr().out
-    assert code == 1
-    assert "REGRESSION: 1 checks: 1 regression" in out
-    assert "detectable" in out
-    assert (tmp_path / "out" / "gate.xml").read_text().startswith("<?xml")
-    assert "## Regression gate: regression" in (tmp_path / "gate.md").read_text()
-    assert run_gate("--baseline", "old::n", "--candidate", "old::m", "--json") == 0
-    document = json.loads(capsys.readouterr().out)
-    assert (document["verdict"], document["exit_code"], document["baseline"]["model"]) == ("pass", 0, "n")
-    assert document["checks"][0]["detectable"] > 0
-    assert run_gate("--baseline", "old", "--candidate", str(new)) == 2
-    assert "holds several models; name one" in capsys.readouterr().err
-
-
-def test_the_command_with_a_configuration(
-    write_run: Write, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert not home.exists()
-    before = errors()
-    old, new = write_run(tmp_path / "old", before), write_run(tmp_path / "new", moved(before, 30, 10))
-    config = tmp_path / "gate.toml"
-    config.write_text('[[check]]\ntask = "p*"\nmargin = 0.02\nrule_out = 0.04\n')
-    words = ["--baseline", str(old), "--candidate", str(new), "--config", str(config)]
-    assert run_gate(*words) == 0
-    config.write_text(f'[[check]]\ntask = "p*"\nmetrik = "wer"\nrule_out = "{DETECTABLE}"\n')
-    assert run_gate(*words) == 2
-    assert "unknown key 'metrik'; did you mean 'metric'?" in capsys.readouterr().err
-    assert run_gate("--baseline", str(old), "--candidate", str(new), "--junit", str(old / "run.json" / "x")) == 2
-    assert "cannot write" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,18 +13,9 @@ from audiometry.benchmark import cli
 from audiometry.benchmark.compare import open_side
 from audiometry.benchmark.errors import SettingError, StoreError
 from audiometry.benchmark.named_baselines import baselines, open_reference, remove_baseline, set_baseline
-from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
 from audiometry.benchmark.store import Store
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def write_run() -> Write:
-    load_plugin_file(Path(__file__).with_name("gated.py"))
-    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
-    found: Write = module.write_run
-    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

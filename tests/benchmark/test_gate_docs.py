@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ import soundfile
 import yaml
 
 from audiometry.benchmark.gate_config import DEFAULT, GateConfig, read_gate_config
-from audiometry.benchmark.registry import PLUGIN_FILES, load_plugin_file
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 CLIPS = 60
 EVEN = set(range(0, CLIPS, 2))
 
@@ -37,8 +38,7 @@ WORKFLOW = yaml.safe_load(block("yaml"))
 
 def bash(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """As GitHub runs a step: bash with -eo pipefail, in the checkout."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    known = {"PATH": path, "AUDIOMETRY_HOME": str(folder / ".home"), "GITHUB_OUTPUT": str(folder / "output"),
+    known = {"PATH": PATH, "AUDIOMETRY_HOME": str(folder / ".home"), "GITHUB_OUTPUT": str(folder / "output"),
              "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}  # fmt: skip
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
@@ -46,7 +46,7 @@ def bash(command: str, folder: Path, **environment: str) -> subprocess.Completed
     )  # fmt: skip
 
 
-def act(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
+def act(folder: Path, path: str = PATH, **given: str) -> subprocess.CompletedProcess[str]:
     """Every step of the action, with its inputs filled in as GitHub does."""
     inputs = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()} | given
     assert all(name in inputs for name in given)
@@ -58,7 +58,7 @@ def act(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
             name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], value)
             for name, value in step["env"].items()
         }
-        done = bash(step["run"], folder, **filled)
+        done = bash(step["run"], folder, PATH=path, **filled)
         if done.returncode:
             return done
     assert done is not None
@@ -134,19 +134,37 @@ def test_the_workflow_fails_a_regression(candidate: Path) -> None:
     assert summary == (candidate / "reports" / "gate.md").read_text()
 
 
-def test_the_action_when_it_cannot_tell(tmp_path: Path) -> None:
-    load_plugin_file(Path(__file__).with_name("gated.py"))
-    module = next(module for name, module in sys.modules.items() if name.startswith(f"{PLUGIN_FILES}gated_"))
-    module.write_run(tmp_path / "runs" / "old", [1, 0] * 100, status="partial")
+def test_the_action_when_it_cannot_tell(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "old", [1, 0] * 100, status="partial")
     sides = {"baseline": "runs/old", "candidate": "runs/old"}
     assert act(tmp_path, **sides).returncode == 2
     assert outputs(tmp_path) == {"verdict": "unknown", "exit-code": "2"}
     warned = act(tmp_path, **sides, undecided="warn")
     assert (warned.returncode, "::warning::" in warned.stdout) == (0, True)
+    assert "## Regression gate: incomplete" in warned.stdout, "the job's log tells why"
     assert act(tmp_path, **sides, undecided="maybe").returncode == 2
+    (tmp_path / "gate.xml").write_text("of an earlier run")
     broken = act(tmp_path, baseline="runs/none; touch broken", candidate="runs/old", undecided="warn")
     assert broken.returncode == 2, "bad input is no verdict, and never let through"
     assert not (tmp_path / "broken").exists()
+    assert not (tmp_path / "gate.xml").exists()
+    assert not (tmp_path / "gate.md").exists()
+
+
+@pytest.mark.parametrize("said", ["", '{"verdict": "pass", "exit_code": 0}', "Traceback (most recent call last):"])
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_a_code_without_its_verdict_is_none(tmp_path: Path, code: int, said: str) -> None:
+    """A crash ends with 1 and no report; whoever swallows it ends with 0."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "audiometry").write_text(f"#!/bin/sh\necho '{said}'\nexit {code}\n")
+    (tmp_path / "bin" / "audiometry").chmod(0o755)
+    (tmp_path / "gate.md").write_text("of an earlier run")
+    path = f"{tmp_path / 'bin'}{os.pathsep}{PATH}"
+    done = act(tmp_path, path, baseline="a", candidate="b", undecided="warn")
+    passes = code == 0 and said.startswith("{")
+    assert done.returncode == (0 if passes else 2)
+    assert outputs(tmp_path) == {"verdict": "pass" if passes else "unknown", "exit-code": "0" if passes else "2"}
+    assert not (tmp_path / "gate.md").exists()
 
 
 def test_the_page_and_the_code_agree(tmp_path: Path) -> None:
