@@ -48,7 +48,7 @@ WHO_WHEN = (
 WHO_WHAT = "Write down who says what. Answer with one line for each turn: NAME: words"
 
 _RTTM = re.compile(r"SPEAKER\s+\S+\s+\S+\s+(\d+(?:\.\d+)?)\s+(\d+(?:\.\d+)?)\s+\S+\s+\S+\s+(\S+)(?:\s+\S+){0,2}")
-_SPEAKER_LINE = re.compile(r"\s*([^\s:]{1,40}):\s(.*)")
+_SPEAKER_LINE = re.compile(r"([^\s:]{1,40}):(?:\s+(.*))?")
 
 
 def as_rttm(turns: Sequence[Turn] | Sequence[Segment]) -> str:
@@ -82,20 +82,28 @@ def read_rttm(text: str) -> tuple[Segment, ...] | None:
 def read_speaker_lines(text: str) -> dict[str, str]:
     """What each speaker says, in order, of an answer with lines ``NAME: words``.
 
-    A line without a name goes on with the speaker before it; at the start, with a speaker without a name. So an answer
-    that tells no speakers is one speaker's. A name has no white space and at most 40 characters.
+    Names are read from two lines on, and only if every line that is not blank has one. Any other answer tells no
+    speakers: it is all one speaker's, without a name. A name has no white space and at most 40 characters.
 
-    >>> read_speaker_lines("ann: Hello.\\nbob: Hi,\\nann.\\nann: Bye.")
+    >>> read_speaker_lines("ann: Hello.\\nbob: Hi, ann.\\nann: Bye.")
     {'ann': 'Hello. Bye.', 'bob': 'Hi, ann.'}
+    >>> read_speaker_lines("Note: the shop is open")
+    {'': 'Note: the shop is open'}
     """
     said: dict[str, list[str]] = {}
-    speaker = ""
-    for line in text.splitlines():
-        match = _SPEAKER_LINE.fullmatch(line)
-        speaker, words = (match[1], match[2]) if match else (speaker, line)
-        if words.strip():
-            said.setdefault(speaker, []).append(words.strip())
+    for speaker, words in _named_lines(text):
+        if words:
+            said.setdefault(speaker, []).append(words)
     return {name: " ".join(lines) for name, lines in said.items()}
+
+
+def _named_lines(text: str) -> list[tuple[str, str]]:
+    """The name and the words of each line that is not blank; no names unless all of two or more lines have one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    found = [_SPEAKER_LINE.fullmatch(line) for line in lines]
+    if len(lines) < 2 or not all(found):
+        return [("", line) for line in lines]
+    return [(match[1], match[2] or "") for match in found if match]
 
 
 @task("diarisation")
@@ -178,17 +186,10 @@ def _score_attributed(sample: Sample, output: Output) -> Score:
     reference, hypothesis = str(sample.target), (output.text or "") if output.status == "ok" else ""
     told, said = read_speaker_lines(reference), read_speaker_lines(hypothesis)
     counts = attribution_counts(*({name: change(text) for name, text in side.items()} for side in (told, said)))
-    in_order = [change(" ".join(_words(text))) for text in (reference, hypothesis)]
+    in_order = [change(" ".join(words for _, words in _named_lines(text))) for text in (reference, hypothesis)]
     words = count_words(in_order[:1], in_order[1:])
     counts |= {"word_errors": float(words.errors[0]), "words": float(words.reference_length[0])}
     return Score(sample.id, counts, status=output.status, details={"reference": reference, "hypothesis": hypothesis})
-
-
-def _words(text: str) -> Iterator[str]:
-    """The words of each line in order, whoever says them."""
-    for line in text.splitlines():
-        match = _SPEAKER_LINE.fullmatch(line)
-        yield match[2] if match else line
 
 
 def _reduce_attributed(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:

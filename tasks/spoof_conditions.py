@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from audiometry.benchmark.errors import SettingError
+from audiometry.benchmark.audio import read
+from audiometry.benchmark.errors import AudioError, SettingError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.seeds import hash_order
-from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
+from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.conditions import apply_condition, parse_condition
 from audiometry.tasks.corpora.rows import SpoofingTrial
 from audiometry.tasks.corpora.spoof.equalisation import REVISION, Level
@@ -109,7 +110,9 @@ def spoof_latency(*, level: Level = "E4", trials: int = 100) -> Task:
             yield Sample(trial.id, Request("detect", {"input": trial.audio}), attack_of(trial) or BONA_FIDE_TARGET)
 
     def score(sample: Sample, output: Output) -> Score:
-        return Score(sample.id, latency_counts(output, sample.request.audios["input"].seconds or 0.0), output.status)
+        sound = sample.request.audios["input"]
+        seconds = _heard_seconds(sound) if level == "E1" and output.status == "ok" else sound.seconds or 0.0
+        return Score(sample.id, latency_counts(output, seconds), output.status)
 
     def reduce(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
         times = reduce_times(table, weights)
@@ -131,3 +134,11 @@ def spoof_latency(*, level: Level = "E4", trials: int = 100) -> Task:
         notes=notes,
         settings={"corpus": "spoof-embedded", "level": level, "equalisation": REVISION, "trials": str(trials)},
     )
+
+
+def _heard_seconds(sound: Audio) -> float:
+    """The length of what is heard: E1 cuts the silence at the ends, and only the sound tells how much that is."""
+    try:
+        return read(sound).seconds
+    except AudioError:  # an answer that did not need the sound
+        return sound.seconds or 0.0

@@ -53,7 +53,8 @@ def show() -> None:
     model = shared.choose("Model", list(rows["model"]), "model", place=left)
     row = rows[rows["model"] == model].iloc[0]
     title, meaning = board.describe_metric(metric, row["direction"])
-    st.html(f'<p class="am-muted">{markup.word(f"{title}. {meaning} {choice.conditions}.")}</p>')
+    told = markup.word(f"{title}. {meaning} {choice.conditions}.") + markup.reported_html(row["origin"])
+    st.html(f'<p class="am-muted">{told}</p>')
     gaps = _gaps(row, model, choice.task)
     if gaps:
         st.html(_gap_table(gaps, row["unit"], title, metric))
@@ -76,7 +77,7 @@ def show() -> None:
     with st.expander("How to read this"):
         st.markdown(HOW)
     link = choice.link | {"model": model, "slice": dimension}
-    shared.share(_frame(gaps, groups, dimension), link, "bias", choice.task)
+    shared.share(_frame(gaps, groups, dimension, row["origin"]), link, "bias", choice.task)
 
 
 def _gaps(row: pd.Series, model: str, task: str) -> list[dict[str, Any]]:
@@ -133,12 +134,13 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _frame(gaps: Sequence[Mapping[str, Any]], groups: pd.DataFrame, dimension: str) -> pd.DataFrame:
+def _frame(gaps: Sequence[Mapping[str, Any]], groups: pd.DataFrame, dimension: str, origin: str) -> pd.DataFrame:
     """What is downloaded: a row for each slice's gap, then a row for each group of the slice that is shown."""
     import pandas as pd
 
-    shown = groups[
-        ["group", "model", "metric", "value", "low", "high", "unit", "n", "failed", "notes", "run", "created"]
-    ]
-    both = [pd.DataFrame([{"row": "gap", **gap} for gap in gaps]), shown.assign(row="group", by=dimension)]
+    columns = ["group", "model", "metric", "value", "low", "high", "unit", "n", "failed", "notes", "origin", "run",
+               "created"]  # fmt: skip
+    shown = groups[columns]
+    found = pd.DataFrame([{"row": "gap", **gap, "origin": origin} for gap in gaps])
+    both = [found, shown.assign(row="group", by=dimension)]
     return pd.concat([part for part in both if len(part)], ignore_index=True)

@@ -47,6 +47,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
+FROM_THE_REQUEST = ("total", "first")
+"""Timings of an answer that count from the request."""
+
+
 @dataclass
 class FrontEnd:
     """A Model that cleans each request's ``input`` and then asks the model inside."""
@@ -61,7 +65,7 @@ class FrontEnd:
     def generate(self, requests: Sequence[Request]) -> list[Output]:
         """Ask about cleaned sound. Where nothing is left of it the answer is ``empty``, and the model is not asked.
 
-        `timings` of each answer hold the front end's seconds: as ``front-end``, and within ``total``.
+        `timings` of each answer hold the front end's seconds: as ``front-end``, and within ``total`` and ``first``.
         """
         outputs: list[Output | None] = [None] * len(requests)
         asked: list[tuple[int, Request, float]] = []
@@ -93,10 +97,9 @@ class FrontEnd:
 
 
 def _with_time(answer: Output, seconds: float) -> Output:
-    timings = {**answer.timings, "front-end": seconds}
-    return replace(
-        answer, timings={name: value + seconds if name == "total" else value for name, value in timings.items()}
-    )
+    """The answer with the front end's seconds in what counts from the request: the model inside began after them."""
+    later = {name: value + seconds for name, value in answer.timings.items() if name in FROM_THE_REQUEST}
+    return replace(answer, timings={**answer.timings, **later, "front-end": seconds})
 
 
 def _inner(text: str) -> tuple[Spec, Entry[Any]]:

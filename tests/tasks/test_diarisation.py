@@ -151,4 +151,13 @@ def test_speaker_lines() -> None:
     assert read_speaker_lines("") == {}
     assert read_speaker_lines("Good morning all.") == {"": "Good morning all."}
     assert read_speaker_lines("Two words: here") == {"": "Two words: here"}
-    assert read_speaker_lines("a: one\n\nb: \na: two") == {"a": "one two"}
+    assert read_speaker_lines("a: one\n\nb: \nc:\na: two") == {"a": "one two"}
+    assert read_speaker_lines("Note: the shop is open") == {"": "Note: the shop is open"}
+    assert read_speaker_lines("We open at nine.\nNote: not today.") == {"": "We open at nine. Note: not today."}
+
+
+@pytest.mark.usefixtures("told")
+def test_a_word_with_a_colon_is_a_word_where_nobody_is_named() -> None:
+    first = next(iter(made("speaker-attributed").samples()))
+    heard = made("speaker-attributed").score(first, Output(text="Good: morning. Buenos días."))
+    assert (heard.counts["word_errors"], heard.counts["words"]) == (0.0, 4.0)

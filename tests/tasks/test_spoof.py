@@ -20,7 +20,7 @@ from audiometry.benchmark.audio import read
 from audiometry.benchmark.columns import Columns, Subject, reduce_columns
 from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.registry import TASKS, Spec
-from audiometry.benchmark.types import Audio, Output, Sample, ScoreTable, Task
+from audiometry.benchmark.types import Audio, Output, Sample, ScoreTable, Task, Transform
 from audiometry.tasks.corpora.rows import BONA_FIDE, SPOOF, SpoofingTrial
 from audiometry.tasks.metrics import calibration, detection, detection_groups, tandem
 from audiometry.tasks.spoof import UNNAMED, spoof_plan, spoof_samples, spoof_task
@@ -341,6 +341,21 @@ def test_latency_in_milliseconds(embedded: MadeCorpus, measured: Callable[..., A
     assert [one.request.audios["input"].seconds for one in whole.samples()] == [2.0] * 3
     with pytest.raises(SettingError, match="1 or more"):
         TASKS.create(Spec("spoof-latency", (("trials", "0"),)))
+
+
+def test_at_e1_the_length_is_that_of_what_is_heard(embedded: MadeCorpus, measured: Callable[..., Any]) -> None:
+    steps = (Transform("spoof-equalisation", (("level", "E1"), ("target", ""), ("version", "2")), 1),)
+    for one in embedded.made:
+        tone = 0.1 * np.sin(np.arange(32_000) * 0.05)
+        soundfile.write(one.audio.path, np.concatenate([np.zeros(8_000), tone, np.zeros(16_000)]), 16_000)
+    embedded.made = [replace(one, audio=replace(one.audio, seconds=3.5, transforms=steps)) for one in embedded.made]
+    task = TASKS.create(Spec("spoof-latency", (("level", "E1"),)))
+    found = measured(task, lambda _: Output(score=1.0, timings={"total": 0.05})).values
+    assert found["rtfx"] == pytest.approx(2.0 / 0.05)
+    lost = next(iter(task.samples()))
+    Path(lost.request.audios["input"].path).write_bytes(b"damaged")
+    assert task.score(lost, Output(score=1.0, timings={"total": 0.05})).counts["audio"] == 3.5
+    assert task.score(lost, Output(status="error")).counts["audio"] == 0.0
 
 
 @pytest.mark.parametrize("name", ["spoof_reduce", "spoof_asv", "spoof_scores"])

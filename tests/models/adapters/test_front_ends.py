@@ -113,6 +113,16 @@ def test_the_model_inside_hears_the_cleaned_sound() -> None:
     wrapped.close()
 
 
+def test_the_first_token_waits_for_the_front_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = made("front-end:model=front-end-listener,method=energy-vad")
+    told = {"first": 0.25, "total": 1.0, "network": 0.125}
+    monkeypatch.setattr(wrapped.inner, "generate", lambda _: [Output(text="yes", timings=told)])
+    (answer,) = wrapped.generate(asked(np.full(RATE, 0.5)))
+    spent = answer.timings["front-end"]
+    assert spent > 0
+    assert answer.timings == {"first": 0.25 + spent, "total": 1.0 + spent, "network": 0.125, "front-end": spent}
+
+
 def test_the_fingerprint_tells_method_settings_and_model() -> None:
     specs = [
         "front-end:model=front-end-listener,method=energy-vad",
