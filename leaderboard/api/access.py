@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import anyio
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.api import audit, tokens
-from audiometry.leaderboard.api.limits import ApiLimits, Buckets
+from audiometry.leaderboard.api.limits import ApiLimits, Buckets, Places
 from audiometry.leaderboard.api.parameters import check_query
 from audiometry.leaderboard.api.problems import too_many
 from audiometry.leaderboard.api.tokens import Actor, Deed, TokenError
@@ -39,13 +40,15 @@ class Service:
     limits: ApiLimits
     token_rate: Buckets = field(init=False)
     upload_rate: Buckets = field(init=False)
-    uploads: threading.BoundedSemaphore = field(init=False)
+    arriving: Places = field(init=False)
+    checking: anyio.CapacityLimiter = field(init=False)
     heavy: threading.BoundedSemaphore = field(init=False)
 
     def __post_init__(self) -> None:
         """Set the counters to nothing."""
         self.token_rate, self.upload_rate = Buckets(self.limits.token), Buckets(self.limits.uploads)
-        self.uploads = threading.BoundedSemaphore(self.limits.at_once)
+        self.arriving = Places(self.limits.arriving, self.limits.arriving_each)
+        self.checking = anyio.CapacityLimiter(self.limits.at_once)
         self.heavy = threading.BoundedSemaphore(self.limits.at_once)
 
     @contextmanager
@@ -57,6 +60,29 @@ class Service:
             yield
         finally:
             places.release()
+
+    @contextmanager
+    def arrival(self, actor: Actor) -> Iterator[None]:
+        """An upload on its way, beside a bounded number of others; 429 where there are more."""
+        if not self.arriving.take(actor.token):
+            raise too_many(5, "as many uploads as may be on their way at once, with this token or in all, are arriving")
+        try:
+            yield
+        finally:
+            self.arriving.leave(actor.token)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The checking of an upload, in its turn; 429 where that does not come soon."""
+        try:
+            with anyio.fail_after(self.limits.turn_seconds):
+                await self.checking.acquire()
+        except TimeoutError as error:
+            raise too_many(30, "more submissions wait to be checked than this server gets done") from error
+        try:
+            yield
+        finally:
+            self.checking.release()
 
     def note(self, actor: Actor, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:
         """Put what an actor did into the audit log, with the id of the token it was done with."""

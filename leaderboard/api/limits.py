@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 from audiometry.leaderboard.submissions.limits import Limits
 
-__all__ = ["ApiLimits", "Buckets", "Rate", "network_of"]
+__all__ = ["ApiLimits", "Buckets", "Places", "Rate", "network_of"]
 
 KEYS = 100_000
 """How many keys are remembered: the longest unused is forgotten first, and starts again with a full bucket."""
@@ -36,8 +36,10 @@ class ApiLimits:
 
     `address` counts every request of a network address, `token` those with one token, `uploads` the submissions sent
     with one token. `json_bytes` bounds every body but a submission's, which `submission` bounds; `upload_seconds` is
-    how long one may take to arrive. `at_once` is how many uploads, and how many comparisons or exports, are worked on
-    at one time. `export_rows` is how many results an export may hold.
+    how long one may take to arrive. `arriving` uploads may be on their way at one time, `arriving_each` of them with
+    one token. `at_once` is how many of those that are here are checked, and how many comparisons or exports are made,
+    at one time; an upload waits `turn_seconds` at most until it is checked. `export_rows` is how many results an export
+    may hold.
     """
 
     address: Rate = Rate(1200, 300)
@@ -45,7 +47,10 @@ class ApiLimits:
     uploads: Rate = Rate(1, 10)
     json_bytes: int = 64 * 2**10
     upload_seconds: float = 3600.0
+    arriving: int = 32
+    arriving_each: int = 4
     at_once: int = 2
+    turn_seconds: float = 300.0
     export_rows: int = 200_000
     submission: Limits = field(default_factory=Limits)
 
@@ -75,6 +80,36 @@ class Buckets:
             if len(self._filled) > self._keys:
                 self._filled.popitem(last=False)
             return wait
+
+
+class Places:
+    """So many `places` in all, of which one key may hold `each`. Threads may share them."""
+
+    def __init__(self, places: int, each: int) -> None:
+        self._free, self._each = places, each
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, key: str) -> bool:
+        """Take a place for the key; whether there was one.
+
+        >>> places = Places(3, each=2)
+        >>> [places.take(key) for key in ("a", "a", "a", "b", "c")]
+        [True, True, False, True, False]
+        """
+        with self._lock:
+            if not self._free or self._held[key] >= self._each:
+                return False
+            self._free -= 1
+            self._held[key] += 1
+            return True
+
+    def leave(self, key: str) -> None:
+        """Give back a place that the key took."""
+        with self._lock:
+            self._free += 1
+            self._held[key] -= 1
+            self._held += Counter()  # without keys that hold none
 
 
 def network_of(address: str) -> str:

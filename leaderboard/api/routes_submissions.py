@@ -96,12 +96,13 @@ async def submit(request: Request, response: Response, actor: Submitter, service
 
     422 where it is refused, with the reason; nothing of it is kept then.
     """
-    if wait := service.upload_rate.take(actor.token):
-        raise too_many(wait, "too many submissions with this token")
-    with service.one_of_few(service.uploads, "uploads"):
+    with service.arrival(actor):
+        if wait := service.upload_rate.take(actor.token):
+            raise too_many(wait, "too many submissions with this token")
         async with working_folder() as folder:
             archive = await received(request, folder, service.limits.upload_seconds)
-            submission = await run_in_threadpool(_accept, service, actor, archive)
+            async with service.turn():
+                submission = await run_in_threadpool(_accept, service, actor, archive)
     response.headers["Location"] = f"{request.scope['path']}/{submission.id}"
     return submission
 

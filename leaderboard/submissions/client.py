@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
+import random
+import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -21,6 +25,16 @@ __all__ = ["Server", "pack", "send"]
 PREFIX = "/api/v1"
 SECONDS = 600.0
 """How long an answer may take: a large submission is checked before it comes."""
+
+PATIENCE_SECONDS = 1800.0
+"""How long a server that is busy is asked again, in all."""
+
+BUSY = (429, 503)
+"""Statuses of a server that asks to come again; ``Retry-After`` says when."""
+
+SHORTEST_WAIT, USUAL_WAIT, LONGEST_WAIT = 1.0, 5.0, 300.0
+TOLD_SECONDS = 60.0
+"""How often it is told that a server is waited for."""
 
 REFUSED = (400, 413, 415, 422)
 """Statuses that are about what was sent."""
@@ -71,17 +85,44 @@ class Server:
     def _ask(
         self, method: str, path: str, body: IO[bytes] | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
+        """Ask until the server has time, for `PATIENCE_SECONDS` at most."""
         given = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", **(headers or {})}
+        deadline, told = time.monotonic() + PATIENCE_SECONDS, -math.inf
+        while True:
+            status, content, wait = self._once(method, path, body, given)
+            now = time.monotonic()
+            if status not in BUSY or now + wait > deadline:
+                return _document(status, content, self._host)
+            if now - told >= TOLD_SECONDS:
+                print(f"{self._host} is busy; asking again in {wait:.0f} s", file=sys.stderr, flush=True)
+                told = now
+            time.sleep(wait * random.uniform(1.0, 1.25))  # many that wait should not come back at once
+
+    def _once(
+        self, method: str, path: str, body: IO[bytes] | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes, float]:
+        """Ask once: the status, the answer, and the seconds after which to ask again.
+
+        Raises UserError where there is no answer. A server that cut off what was being sent, and whose answer was lost
+        with that, is taken for a busy one: it has taken nothing.
+        """
+        cut = False
         try:
             with closing(self._kind(self._host, self._port, timeout=SECONDS)) as connection:
-                with suppress(BrokenPipeError, ConnectionResetError):  # it may refuse before it has read everything
-                    connection.request(method, self._path + path, body=body, headers=given)
+                if body is not None:
+                    body.seek(0)
+                try:
+                    connection.request(method, self._path + path, body=body, headers=dict(headers))
+                except (BrokenPipeError, ConnectionResetError):  # it may refuse before it has read everything
+                    cut = connection.sock is not None
                 answer = connection.getresponse()
-                status, content = answer.status, answer.read()
+                return answer.status, answer.read(), _seconds(answer.headers.get("Retry-After"))
         except (OSError, http.client.HTTPException) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            if cut:
+                lost = json.dumps({"detail": f"it cut off what was sent ({reason})"})
+                return 503, lost.encode(), USUAL_WAIT
             raise UserError(f"cannot reach the server {self._host}: {reason}; check --server, or try again") from error
-        return _document(status, content, self._host)
 
 
 def pack(folder: Path, checked: Checked, archive: IO[bytes]) -> None:
@@ -99,6 +140,17 @@ def send(server: Server, folder: Path, checked: Checked) -> dict[str, Any]:
         pack(folder, checked, archive)
         archive.flush()
         return server.submit(Path(archive.name))
+
+
+def _seconds(header: str | None) -> float:
+    """What ``Retry-After`` says, within reason.
+
+    >>> _seconds("7"), _seconds(None), _seconds("0"), _seconds("Wed, 21 Oct 2026 07:28:00 GMT"), _seconds("9" * 9)
+    (7.0, 5.0, 1.0, 5.0, 300.0)
+    """
+    if header is None or not header.isascii() or not header.isdigit():
+        return USUAL_WAIT
+    return min(max(float(header[:9]), SHORTEST_WAIT), LONGEST_WAIT)
 
 
 def _document(status: int, content: bytes, host: str) -> dict[str, Any]:

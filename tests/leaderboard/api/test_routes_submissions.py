@@ -204,14 +204,6 @@ def test_submissions_have_a_rate_of_their_own(client: Client, keys: dict[str, st
     assert submitter.post("submissions", content=b"x", headers=ZIP | other).status_code == 422
 
 
-def test_few_uploads_are_worked_on_at_once(client: Client) -> None:
-    submitter = client("submitter", at_once=1)
-    with submitter.app.state.service.uploads:  # type: ignore[attr-defined]
-        assert submitter.post("submissions", content=zipped(), headers=ZIP).status_code == 429
-    assert submitter.post("submissions", content=zipped(), headers=ZIP).status_code == 201
-    assert submitter.post("submissions", content=zipped(), headers=ZIP).status_code == 201
-
-
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), StoreError("bucket of secrets: gone")])
 def test_a_server_that_cannot_keep_it_says_so(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
