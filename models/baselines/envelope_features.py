@@ -10,7 +10,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from audiometry.benchmark.audio import resample
@@ -75,6 +74,8 @@ def envelope_features(samples: NDArray[np.float32]) -> FloatArray:
 
 def _envelopes(samples: FloatArray) -> FloatArray:
     """Magnitudes of the analytic signal in each band, shape (bands, time)."""
+    from scipy.fft import ifft
+
     spectrum = np.fft.rfft(samples - samples.mean())
     frequencies = np.fft.rfftfreq(len(samples), 1 / NARROW)
     analytic = np.zeros((BANDS, len(samples)), dtype=np.complex128)
@@ -82,7 +83,7 @@ def _envelopes(samples: FloatArray) -> FloatArray:
         rise = np.clip((frequencies - low * (1 - SLOPE / 2)) / (low * SLOPE), 0, 1)
         fall = np.clip((high * (1 + SLOPE / 2) - frequencies) / (high * SLOPE), 0, 1)
         analytic[band, : len(spectrum)] = 2 * spectrum * rise * fall
-    return np.asarray(np.abs(scipy.fft.ifft(analytic, axis=1)), dtype=np.float64)
+    return np.asarray(np.abs(ifft(analytic, axis=1)), dtype=np.float64)
 
 
 def _smooth(envelopes: FloatArray) -> FloatArray:
@@ -134,7 +135,9 @@ def _centred(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _modulations(envelopes: FloatArray, ranges: tuple[tuple[float, float], ...]) -> FloatArray:
     """Logarithm of the mean power of each band's envelope in each range of modulation frequencies."""
-    power = np.square(np.abs(scipy.fft.rfft(envelopes, axis=1))) / envelopes.shape[1]
+    from scipy.fft import rfft
+
+    power = np.square(np.abs(rfft(envelopes, axis=1))) / envelopes.shape[1]
     frequencies = np.fft.rfftfreq(envelopes.shape[1], 1 / NARROW)
     means = []
     for low, high in ranges:
