@@ -129,9 +129,8 @@ class Progress:
         """Seconds left, if each model goes on as fast as it was: on the task, or before that has begun, on others."""
         spent = sum(line.model_seconds for line in self._lines.values())
         if spent == 0:
-            worked, work = (
-                sum(values) for values in zip(*((a.worked, a.work) for a in self._lines.values()), strict=True)
-            )
+            worked = sum(line.worked for line in self._lines.values())
+            work = sum(line.work for line in self._lines.values())
             return (now - self._began) / max(worked, 1e-9) * max(work - worked, 0.0)
         costs = 0.0
         for (model, _), line in self._lines.items():
