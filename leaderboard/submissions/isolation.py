@@ -33,6 +33,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, NoReturn
 
+from audiometry.benchmark import paths
+
 __all__ = ["NOBODY", "NOT_STARTED", "REFUSED", "Box", "RunLimits", "main", "python_folders", "refusal", "start"]
 
 NOBODY = 65534
@@ -122,8 +124,9 @@ def refusal() -> str:
 
 
 def python_folders() -> list[str]:
-    """Folders that Python, our packages and every plug-in need."""
-    found = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *(path for path in sys.path if path)}
+    """Folders that Python, our packages and every plug-in need; no home, and not the folder we were started in."""
+    needed = (path for path in sys.path if path and not _private(Path(path)))
+    found = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *needed}
     points = [point for group in ("audiometry.plugins", "audiometry.commands") for point in entry_points(group=group)]
     packages = {f"audiometry.{name}" for name in OURS}
     packages |= {
@@ -136,6 +139,16 @@ def python_folders() -> list[str]:
             continue
         found |= set(spec.submodule_search_locations or ()) if spec is not None else set()
     return sorted(str(Path(path).absolute()) for path in found if Path(path).exists())
+
+
+def _private(path: Path) -> bool:
+    """Whether a folder of Python's path holds a home, or is there for being the current one (as ``python -m`` adds it).
+
+    Our packages and plug-ins below it are found one by one.
+    """
+    place = path.resolve()
+    homes = (paths.home().resolve(), Path("~").expanduser().resolve())
+    return place == Path.cwd() or any(home.is_relative_to(place) for home in homes)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -342,3 +342,29 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
         started = start(["nothing-of-that-name"], box, environment=ENVIRONMENT, folder=tmp_path, out=said, err=said)
         assert started.wait(30) == NOT_STARTED
     assert (tmp_path / "said").read_text() == "cannot start nothing-of-that-name: No such file or directory\n"
+
+
+ASKED = """
+import json, sys
+from audiometry.leaderboard.submissions.isolation import python_folders
+print(json.dumps({"path": sys.path, "folders": python_folders()}))
+"""
+
+
+@pytest.mark.parametrize("where", ["home/work", "home", "user", "elsewhere"])
+def test_the_folder_it_was_started_in_and_homes_are_not_shown(tmp_path: Path, where: str) -> None:
+    """``python -m`` puts the current folder on Python's path, and PYTHONPATH may name anything."""
+    for name in ("home/work", "user", "elsewhere", "library"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / where / "asked_for_folders.py").write_text(ASKED)
+    path = os.pathsep.join(str(tmp_path / name) for name in ("", "home", "library"))
+    homes = {"AUDIOMETRY_HOME": str(tmp_path / "home"), "HOME": str(tmp_path / "user")}
+    done = subprocess.run(
+        [sys.executable, "-m", "asked_for_folders"], cwd=tmp_path / where, capture_output=True, text=True, check=True,
+        env={**ENVIRONMENT, **homes, "PYTHONPATH": path},
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert str(tmp_path / where) in said["path"]
+    assert [one for one in said["folders"] if one.startswith(str(tmp_path))] == [str(tmp_path / "library")]
+    assert str(tmp_path) not in said["folders"]
+    assert str(Path(isolation.__file__).parents[1]) in said["folders"]
