@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiometry.leaderboard import alignment
 from audiometry.leaderboard.board import describe_metric, format_interval, format_value, records
+from audiometry.leaderboard.figures import SELF_REPORTED, is_reported, marked_name
 from audiometry.leaderboard.marks import mark_cell, span_html
 from audiometry.leaderboard.markup import callout, tiles, word
 from audiometry.leaderboard.tables import cell, name_cell, table
@@ -27,7 +28,8 @@ def tasks_table(both: pd.DataFrame) -> str:
         for side in "ab":
             value = format_value(row[f"value_{side}"], row["unit"])
             interval = format_interval(row[f"low_{side}"], row[f"high_{side}"], row["unit"])
-            sides.append(cell(f"{value} {interval}", side.upper(), kind="am-interval"))
+            mark = SELF_REPORTED if is_reported(row[f"origin_{side}"]) else ""
+            sides.append(cell(f"{value} {interval}", side.upper(), kind="am-interval", small=mark))
         way = "↓" if row["direction"] == "lower" else "↑"
         told = {"A": "A is better", "B": "B is better", "": "intervals meet"}[row["told"]]
         title = describe_metric(row["metric"], "")[0]
@@ -59,8 +61,8 @@ def verdict(line: Mapping[str, Any], a: str, b: str) -> str:
     return callout(told, "am-info")
 
 
-def lines_table(rows: pd.DataFrame) -> str:
-    """`comparison.line_rows` as a table, each difference on a line through zero."""
+def lines_table(rows: pd.DataFrame, origin_a: str = "", origin_b: str = "") -> str:
+    """`comparison.line_rows` as a table, each difference on a line through zero; where a side is from, at its head."""
     import numpy as np
 
     bounds = np.abs(rows[["low", "high", "difference"]].to_numpy(dtype=np.float64))
@@ -81,7 +83,8 @@ def lines_table(rows: pd.DataFrame) -> str:
             cell("" if whole else f"{adjusted:.3f}", "p, Holm", kind="am-none" if whole else ""),
             cell(str(row["verdict"]), "B is", left=True),
         ])  # fmt: skip
-    head = ("Slice", "n", "A", "B", "B - A", "95 % interval", "Around 0", "p", "p, Holm", "B is")
+    a, b = marked_name("A", origin_a), marked_name("B", origin_b)
+    head = ("Slice", "n", a, b, "B - A", "95 % interval", "Around 0", "p", "p, Holm", "B is")
     return table(head, body, "Paired on the same samples. The line's middle is no difference.", left=("Slice", "B is"))
 
 

@@ -95,12 +95,12 @@ def line_rows(lines: tuple[Line, ...]) -> pd.DataFrame:
 def side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """The headlines of two models (`Store.results` of each, over all samples) on every protocol that both have.
 
-    Columns: task, protocol, metric, unit, direction, n, value_a, low_a, high_a, run_a, value_b, low_b, high_b, run_b,
+    Columns: task, protocol, metric, unit, direction, n, value_a, low_a, high_a, run_a, origin_a, and the same of b,
     created, and `told`: ``A``, ``B`` (the better one, where the 95 % intervals do not meet) or nothing.
     """
     import numpy as np
 
-    keep = ["protocol", "value", "low", "high", "run"]
+    keep = ["protocol", "value", "low", "high", "run", "origin"]
     first = a.drop_duplicates("protocol")[[*keep, "task", "metric", "unit", "direction", "n", "created"]]
     both = first.merge(
         b.drop_duplicates("protocol")[[*keep, "metric"]], on=["protocol", "metric"], suffixes=("_a", "_b")
@@ -110,5 +110,5 @@ def side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     other = {"A": "B", "B": "A", "": ""}
     told = [str(name) if is_lower else other[str(name)] for name, is_lower in zip(a_low, lower, strict=True)]
     columns = ["task", "protocol", "metric", "unit", "direction", "n"]
-    columns += [f"{name}_{side}" for side in "ab" for name in ("value", "low", "high", "run")]
+    columns += [f"{name}_{side}" for side in "ab" for name in ("value", "low", "high", "run", "origin")]
     return both.assign(told=told)[[*columns, "created", "told"]].sort_values("task", kind="stable", ignore_index=True)

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["DARK", "LIGHT", "MARKERS", "ground", "ranking_figure", "short_name", "slice_figure"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MARKERS",
+    "SELF_REPORTED",
+    "ground",
+    "is_reported",
+    "marked_name",
+    "ranking_figure",
+    "short_name",
+    "slice_figure",
+]
 
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07a00", "#56b4e9", "#5a5a5a")
 DARK = ("#56b4e9", "#ff8c42", "#2fc79a", "#e5a3c6", "#e6b800", "#9ecae9", "#b0b0b0")
@@ -37,6 +48,28 @@ def short_name(name: str, longest: int = 34) -> str:
         return name
     head = (longest - 1 + 1) // 2
     return f"{name[:head]}…{name[len(name) - (longest - 1 - head) :]}"
+
+
+SELF_REPORTED = "self-reported"
+"""The origin of imported runs, and the word that marks their numbers wherever they are shown."""
+
+
+def is_reported(origins: str) -> bool:
+    """Whether any of `origins`, joined by semicolons, is self-reported.
+
+    >>> is_reported("local; self-reported"), is_reported("verified")
+    (True, False)
+    """
+    return SELF_REPORTED in origins.split("; ")
+
+
+def marked_name(name: str, origins: str, longest: int = 34) -> str:
+    """`short_name` with a word behind it where the model's numbers are self-reported.
+
+    >>> marked_name("mine", "self-reported"), marked_name("mine", "local")
+    ('mine (self-reported)', 'mine')
+    """
+    return short_name(name, longest) + (f" ({SELF_REPORTED})" if is_reported(origins) else "")
 
 
 def ground(dark: bool) -> dict[str, str]:
@@ -63,7 +96,9 @@ def ranking_figure(board: pd.DataFrame, *, title: str, dark: bool = False) -> go
         if len(part):
             heights = [len(rows) - 1 - int(i) for i in part.index]
             figure.add_trace(_points(part, heights, name=name, symbol=symbol, colour=colour, labels=True))
-    _dress(figure, rows, list(rows["model"]), title=title, dark=dark)
+    origins = rows.get("origin", [""] * len(rows))
+    names = [marked_name(name, origin, 26) for name, origin in zip(rows["model"], origins, strict=True)]
+    _dress(figure, rows, names, title=title, dark=dark)
     return figure
 
 
@@ -82,12 +117,18 @@ def slice_figure(slices: pd.DataFrame, models: Sequence[str], *, title: str, dar
         step = (place - (len(models) - 1) / 2) * min(0.18, 0.7 / max(len(models), 1))
         heights = [len(groups) - 1 - groups.index(group) - step for group in part["group"]]
         style = {"symbol": MARKERS[place % len(MARKERS)], "colour": colours[place % len(colours)]}
-        figure.add_trace(_points(part, heights, name=escape(short_name(model)), labels=False, **style))
+        figure.add_trace(_points(part, heights, name=escape(marked_name(model, _origins(part))), labels=False, **style))
     counts = {group: int(slices.loc[slices["group"] == group, "n"].max()) for group in groups}
-    _dress(figure, slices, [f"{group} (n = {counts[group]})" for group in groups], title=title, dark=dark)
+    _dress(
+        figure, slices, [short_name(f"{group} (n = {counts[group]})", 26) for group in groups], title=title, dark=dark
+    )
     # Names stand above each other on a narrow page.
     figure.update_layout(height=150 + 14 * len(models) + len(groups) * max(ROW, 22 * len(models)), showlegend=True)
     return figure
+
+
+def _origins(rows: pd.DataFrame) -> str:
+    return "; ".join(rows["origin"].unique()) if "origin" in rows else ""
 
 
 def _points(
@@ -98,7 +139,8 @@ def _points(
     scale = _scale(part)
     low, high = part["low"].fillna(part["value"]), part["high"].fillna(part["value"])
     hover = [
-        f"<b>{escape(short_name(row['model'], 80))}</b><br>{escape(format_value(row['value'], row['unit']))} "
+        f"<b>{escape(marked_name(row['model'], row.get('origin', ''), 80))}</b><br>"
+        f"{escape(format_value(row['value'], row['unit']))} "
         f"{escape(format_interval(row['low'], row['high'], row['unit']))}<br>n = {row['n']}, failed {row['failed']}"
         for row in part.to_dict("records")
     ]
@@ -147,7 +189,7 @@ def _dress(figure: go.Figure, rows: pd.DataFrame, names: Sequence[str], *, title
         yaxis=axis
         | {
             "tickvals": list(range(len(names))),
-            "ticktext": [escape(short_name(name, 26)) for name in reversed(names)],
+            "ticktext": [escape(name) for name in reversed(names)],
             "range": [-0.7, len(names) - 0.3],
             "showgrid": True,
             "zeroline": False,

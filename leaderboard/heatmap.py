@@ -15,7 +15,7 @@ import numpy as np
 
 from audiometry.benchmark.types import FloatArray
 from audiometry.leaderboard.board import format_interval, format_value
-from audiometry.leaderboard.figures import short_name
+from audiometry.leaderboard.figures import SELF_REPORTED, is_reported, short_name
 from audiometry.leaderboard.marks import page_link
 from audiometry.leaderboard.markup import word
 
@@ -133,7 +133,9 @@ def heatmap_html(
     body = []
     for model in models:
         row = "".join(_cell(known.get((model, column.key)), column) for column in columns)
-        body.append(f'<tr><th scope="row">{page_link(page, model)}</th>{row}</tr>')
+        mine = (str(known[model, column.key].get("origin", "")) for column in columns if (model, column.key) in known)
+        name = page_link(page, model, origin="; ".join(mine))
+        body.append(f'<tr><th scope="row">{name}</th>{row}</tr>')
     return (
         f'<div class="am-scroll" tabindex="0" role="region" aria-label="Heat map"><table class="am-heat">'
         f'<caption>{escape(caption)}</caption><thead><tr><th scope="col">Model</th>{head}</tr></thead>'
@@ -148,8 +150,11 @@ def _cell(row: Mapping[Any, Any] | None, column: Column) -> str:
     text = format_value(row["value"], unit).removesuffix(" %")
     told = f"{column.title}: {format_value(row['value'], unit)} {format_interval(row['low'], row['high'], unit)}"
     told += f", n = {row['n']}, failed {row['failed']}" + (", not told from the best" if row["top"] else "")
+    reported = is_reported(str(row.get("origin", "")))
+    told += f", {SELF_REPORTED}" if reported else ""
+    mark = f' <abbr title="{SELF_REPORTED}">?</abbr>' if reported else ""
     top = " am-top" if row["top"] else ""
-    return f'<td class="am-h{row["shade"]}{top}" title="{escape(told[:400])}">{escape(text)}</td>'
+    return f'<td class="am-h{row["shade"]}{top}" title="{escape(told[:400])}">{escape(text)}{mark}</td>'
 
 
 def legend_html() -> str:
@@ -158,5 +163,6 @@ def legend_html() -> str:
     return (
         f'<div class="am-shades"><span>worse</span><span aria-hidden="true">{boxes}</span><span>better</span>'
         '<span><b style="box-shadow: inset 0 0 0 2px currentColor; padding: 0 .4rem">1.0</b> its interval meets that '
-        "of the column's best</span><span>– not measured</span></div>"
+        "of the column's best</span><span>– not measured</span>"
+        "<span>? self-reported: nobody here has seen it happen</span></div>"
     )

@@ -6,7 +6,7 @@ from html import escape
 from urllib.parse import urlencode
 
 from audiometry.leaderboard.figures import short_name
-from audiometry.leaderboard.markup import word
+from audiometry.leaderboard.markup import reported_html, word
 
 __all__ = ["MARKS_STYLE", "link_cell", "mark_cell", "page_link", "span_html"]
 
@@ -32,13 +32,17 @@ def mark_cell(html: str, name: str, *, left: bool = False, kind: str = "") -> st
     return f'<td{shown} data-name="{escape(name)}">{html}</td>'
 
 
-def page_link(page: str, name: str, text: str | None = None, **parameters: str) -> str:
-    """`name`, a text from outside, as a link to a page of it (parameter ``model``); too long a name has none."""
+def page_link(page: str, name: str, text: str | None = None, *, origin: str = "", **parameters: str) -> str:
+    """`name`, a text from outside, as a link to a page of it (parameter ``model``); too long a name has none.
+
+    Behind it stands whether its numbers are self-reported, by their `origin`.
+    """
+    mark = reported_html(origin)
     shown = word(short_name(name if text is None else text, 60))
     if len(name) > LONGEST_LINK:
-        return shown
+        return shown + mark
     address = f"{page}?{urlencode({'model': name, **parameters})}"
-    return f'<a href="{escape(address)}" title="{escape(name[:300])}">{shown}</a>'
+    return f'<a href="{escape(address)}" title="{escape(name[:300])}">{shown}</a>{mark}'
 
 
 def link_cell(page: str, name: str, **parameters: str) -> str:

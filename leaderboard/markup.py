@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from audiometry.leaderboard.alignment import ALIGNMENT_STYLE
 from audiometry.leaderboard.board import format_interval, format_rtfx, format_value, records
-from audiometry.leaderboard.figures import short_name
+from audiometry.leaderboard.figures import SELF_REPORTED, is_reported, short_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,7 @@ __all__ = [
     "notes_html",
     "origin_html",
     "ranking_table",
+    "reported_html",
     "slice_table",
     "tiles",
     "word",
@@ -111,7 +112,7 @@ SAMPLES_PAGE = "samples"
 
 ORIGINS = {
     "verified": ("✓", "submitted, and run by a worker of this board"),
-    "self-reported": ("?", "imported: run and reported by somebody else"),
+    SELF_REPORTED: ("?", "imported: run and reported by somebody else"),
     "local": ("⌂", "run by whoever owns this store"),
 }
 """A sign before each origin, so that it is not told by a colour, and what it means."""
@@ -143,6 +144,15 @@ def origin_html(origins: str) -> str:
         sign, title = ORIGINS.get(origin, ("", ""))
         marks.append(f'<span title="{escape(title)}"><b aria-hidden="true">{sign}</b>{word(origin)}</span>')
     return f'<span class="am-origin">{", ".join(marks)}</span>'
+
+
+def reported_html(origins: str) -> str:
+    """What stands behind a model's name, or a number, that is self-reported; nothing behind any other.
+
+    >>> reported_html("local")
+    ''
+    """
+    return f" {origin_html(SELF_REPORTED)}" if is_reported(origins) else ""
 
 
 def notes_html(notes: Iterable[str]) -> str:
@@ -200,7 +210,8 @@ def slice_table(slices: pd.DataFrame, dimension: str, metric: str) -> str:
     )
     body = [
         f'<tr><th scope="row" class="am-left">{word(row["group"])}</th>'
-        f'<td class="am-left am-name" title="{escape(row["model"][:300])}">{word(short_name(row["model"], 60))}</td>'
+        f'<td class="am-left am-name" title="{escape(row["model"][:300])}">{word(short_name(row["model"], 60))}'
+        f"{reported_html(row.get('origin', ''))}</td>"
         f"{_number_cells(row, metric)}{_count_cells(row, ('failed',))}"
         f'<td class="am-left am-wide">{notes_html(row["notes"])}</td></tr>'
         for row in records(slices)

@@ -37,7 +37,7 @@ PREFIX = "eer-"
 
 ATTACK_COLUMNS = (
     "group", "attack", "model", "value", "low", "high", "unit", "n", "trials", "failed", "control", "against_shortcut",
-    "notes", "run", "created",
+    "notes", "origin", "run", "created",
 )  # fmt: skip
 """Columns of `attack_rows` and `summary_rows`. `trials` is the spoofed trials of the attack, None where the run's
 evidence is gone; `against_shortcut` says how the interval lies to the control's."""
@@ -141,7 +141,7 @@ def _rows(
     whole = {row["model"]: row for row in records(results[results["metric"] == metric]) if row["slice"] == "all"}
     there = [model for model in models if model in whole]
     control = next((whole[model] for model in there if is_shortcut(model)), None)
-    kept = ("model", "value", "low", "high", "unit", "n", "failed", "control", "run", "created")
+    kept = ("model", "value", "low", "high", "unit", "n", "failed", "control", "origin", "run", "created")
     return [
         {
             "group": group, "attack": attack, "trials": trials, **{name: whole[model][name] for name in kept},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from audiometry.leaderboard.board import describe_metric, format_rtfx, format_value, records
+from audiometry.leaderboard.figures import marked_name
 from audiometry.leaderboard.marks import link_cell, mark_cell, span_html
 from audiometry.leaderboard.markup import origin_html, word
 from audiometry.leaderboard.tables import cell, grouped_table, table
@@ -109,7 +110,8 @@ def suite_tasks(suite: SuiteTasks, heads: pd.DataFrame, reasons: Mapping[str, st
         if len(part):
             sign = 1.0 if part["direction"].iloc[0] == "lower" else -1.0
             top = min(records(part), key=lambda row: sign * row["value"])
-            best = cell(f"{top['model']}: {format_value(top['value'], str(top['unit']))}", "Best", left=True)
+            value = format_value(top["value"], str(top["unit"]))
+            best = cell(f"{marked_name(top['model'], str(top['origin']), 60)}: {value}", "Best", left=True)
             metric = f"{describe_metric(str(top['metric']), '')[0]}, {top['direction']} is better"
         share = f"{100 * one.weight / weights:.1f} %"
         how = reasons.get(one.protocol, "paired comparison")

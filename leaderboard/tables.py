@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from audiometry.leaderboard.figures import short_name
-from audiometry.leaderboard.markup import word
+from audiometry.leaderboard.markup import reported_html, word
 
 __all__ = ["cell", "chips_cell", "grouped_table", "name_cell", "spectrogram_table", "table"]
 
@@ -24,12 +24,15 @@ def cell(text: str, name: str, *, kind: str = "", left: bool = False, small: str
     return f'<td{shown} data-name="{escape(name)}">{word(text)}{under}</td>'
 
 
-def name_cell(name: str, *, longest: int = 60, note: str = "") -> str:
-    """The cell that names its row, a long name cut in the middle and whole (to 300 characters) as its title."""
+def name_cell(name: str, *, longest: int = 60, note: str = "", origin: str = "") -> str:
+    """The cell that names its row, a long name cut in the middle and whole (to 300 characters) as its title.
+
+    A model's numbers that come from elsewhere (`origin`) are marked so.
+    """
     under = f'<div class="am-muted">{word(note)}</div>' if note else ""
     return (
         f'<th scope="row" class="am-left am-name" title="{escape(name[:300])}">{word(short_name(name, longest))}'
-        f"{under}</th>"
+        f"{reported_html(origin)}{under}</th>"
     )
 
 

@@ -123,7 +123,21 @@ def _overview(protocols: list[tuple[Protocol, pd.DataFrame]]) -> Iterator[tuple[
     """The headline ranking of every protocol, as data."""
     import pandas as pd
 
-    columns = ["rank", "model", "value", "low", "high", "unit", "direction", "n", "failed", "empty", "place", "run"]
+    columns = [
+        "rank",
+        "model",
+        "value",
+        "low",
+        "high",
+        "unit",
+        "direction",
+        "n",
+        "failed",
+        "empty",
+        "place",
+        "origin",
+        "run",
+    ]
     frames = [
         ranking[columns].assign(task=protocol.task, protocol=protocol.digest, metric=protocol.metrics[0])
         for protocol, ranking in protocols

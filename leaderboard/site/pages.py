@@ -9,8 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from audiometry.leaderboard import board
-from audiometry.leaderboard.figures import short_name
-from audiometry.leaderboard.markup import heading, notes_html, tiles, word
+from audiometry.leaderboard.figures import is_reported, short_name
+from audiometry.leaderboard.markup import heading, notes_html, reported_html, tiles, word
 from audiometry.leaderboard.site.look import page, slug
 
 if TYPE_CHECKING:
@@ -84,15 +84,12 @@ def index_page(
 def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFrame, ranking: pd.DataFrame) -> bytes:
     """One metric of a protocol: the ranking, with its links and downloads."""
     name, meaning = board.describe_metric(metric, str(results["direction"].iloc[0]))
-    origins = dict(zip(results["model"], results["origin"], strict=True))
     span = _span(ranking)
     head = ["Rank", "Model", name, "95 % interval", "Drawn", "n", "Failed", "Empty", "Speed", "Read with care"]
     groups = {"ranked": "", "unranked": "Not ranked", "control": "Controls, never ranked"}
     bodies = []
     for place, label in groups.items():
-        rows = [
-            _ranking_row(row, name, span, origins) for row in board.records(ranking[ranking["place"] == place])
-        ]  # fmt: skip
+        rows = [_ranking_row(row, name, span) for row in board.records(ranking[ranking["place"] == place])]
         if rows and label:
             rows.insert(0, f'<tr class="am-group"><th colspan="{len(head)}" scope="rowgroup">{label}</th></tr>')
         bodies.append("".join(rows))
@@ -121,6 +118,7 @@ def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFra
 def slices_page(protocol: Protocol, metric: str, results: pd.DataFrame, order: Sequence[str]) -> bytes:
     """One metric in every group of the samples: a table for each kind of slice, models in the order of their ranks."""
     name, meaning = board.describe_metric(metric, str(results["direction"].iloc[0]))
+    origins = dict(zip(results["model"], results["origin"], strict=True))
     parts = []
     for dimension in board.slice_dimensions(results):
         rows = board.slice_rows(results, dimension, order)
@@ -129,7 +127,7 @@ def slices_page(protocol: Protocol, metric: str, results: pd.DataFrame, order: S
         counts = {group: max(row["n"] for row in cells.values() if row["group"] == group) for group in groups}
         head = "".join(f'<th scope="col">{word(group)} <small>n = {counts[group]:,}</small></th>' for group in groups)
         body = "".join(
-            f'<tr><th scope="row">{_model_link(model, 2)}</th>'
+            f'<tr><th scope="row">{_model_link(model, 2, origins[model])}</th>'
             + "".join(_matrix_cell(cells.get((model, group))) for group in groups)
             + "</tr>"
             for model in order
@@ -201,7 +199,7 @@ def _failed(latest: pd.DataFrame) -> int:
 def _protocol_row(protocol: Protocol, ranking: pd.DataFrame) -> str:
     ranked = ranking[ranking["place"] == "ranked"]
     first = [row for row in board.records(ranked) if row["rank"].partition("-")[0] == "1"]
-    names = ", ".join(_model_link(row["model"], 0) for row in first[:3])
+    names = ", ".join(_model_link(row["model"], 0, row["origin"]) for row in first[:3])
     more = f" and {len(first) - 3:,} more" if len(first) > 3 else ""
     metric = protocol.metrics[0]
     name, _ = board.describe_metric(metric, "lower")
@@ -221,17 +219,15 @@ def _protocol_row(protocol: Protocol, ranking: pd.DataFrame) -> str:
     )
 
 
-def _ranking_row(
-    row: Mapping[str, Any], metric: str, span: tuple[float, float], origins: Mapping[str, str]
-) -> str:  # fmt: skip
+def _ranking_row(row: Mapping[str, Any], metric: str, span: tuple[float, float]) -> str:
     counts = [f"{row[name]} {name}" for name in ("refused", "unparsed") if row[name]]
-    notes = [*([IMPORTED] if origins[row["model"]] == "self-reported" else []), *counts, *row["notes"]]
+    notes = [*([IMPORTED] if is_reported(row["origin"]) else []), *counts, *row["notes"]]
     speed = None if row["place"] == "control" else row["rtfx"]  # a control does no work
     return (
         f"<tr{'' if row['place'] == 'ranked' else ' class=am-apart'}>"
         f'<td class="am-rank" data-name="Rank" data-value="{escape(row["rank"].partition("-")[0])}">'
         f"{escape(row['rank']) or '–'}</td>"
-        f'<th scope="row" class="am-left am-name">{_model_link(row["model"], 2)}</th>'
+        f'<th scope="row" class="am-left am-name">{_model_link(row["model"], 2, row["origin"])}</th>'
         f'<td class="am-value" data-name="{escape(metric)}" data-value="{_plain(row["value"])}">'
         f"{escape(board.format_value(row['value'], row['unit']))}</td>"
         f'<td class="am-interval" data-value="{_plain(row["low"])}">'
@@ -247,7 +243,7 @@ def _ranking_row(
 
 def _measured_row(row: Mapping[str, Any], protocol: Protocol, rank: str) -> str:
     name, _ = board.describe_metric(row["metric"], "lower")
-    notes = [*([IMPORTED] if row["origin"] == "self-reported" else []), *row["notes"]]
+    notes = [*([IMPORTED] if is_reported(row["origin"]) else []), *row["notes"]]
     if row["run_status"] != "complete":
         notes.insert(0, f"the run ended as {row['run_status']}")
     speed = None if row["control"] else row["rtfx"]
@@ -308,9 +304,11 @@ def _plain(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(float(value))
 
 
-def _model_link(model: str, depth: int) -> str:
+def _model_link(model: str, depth: int, origin: str = "") -> str:
+    """A link to a model's page, and behind it whether the numbers beside it are self-reported, by their `origin`."""
     return (
         f'<a href="{"../" * depth}{model_path(model)}" title="{escape(model[:300])}">{word(short_name(model, 60))}</a>'
+        + reported_html(origin)
     )
 
 

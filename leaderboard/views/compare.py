@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from audiometry.benchmark.errors import AudioError, UserError
-from audiometry.leaderboard import board, compare_markup, comparison, evidence, markup, queries, suite_board
+from audiometry.leaderboard import board, compare_markup, comparison, evidence, figures, markup, queries, suite_board
 from audiometry.leaderboard.views import shared
 
 if TYPE_CHECKING:
@@ -63,13 +63,18 @@ def show() -> None:
         shared.share(both, link, "compare", f"{a} and {b}")
         return
     rows = comparison.line_rows(lines)
-    st.html(compare_markup.verdict(board.records(rows)[0], a, b))
-    st.html(compare_markup.lines_table(rows))
+    origins = {f"origin_{side}": str(row[f"origin_{side}"]) for side in "ab"}
+    named = [figures.marked_name(name, origin) for name, origin in zip((a, b), origins.values(), strict=True)]
+    st.html(compare_markup.verdict(board.records(rows)[0], *named))
+    st.html(compare_markup.lines_table(rows, **origins))
     sample = _samples(row, (a, b), changed, sides)
     with st.expander("How to read this"):
         st.markdown(HOW)
     shared.share(
-        rows.assign(task=row["task"]), link | ({"sample": sample} if sample else {}), "compare", f"{a} and {b}"
+        rows.assign(task=row["task"], **origins),
+        link | ({"sample": sample} if sample else {}),
+        "compare",
+        f"{a} and {b}",
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -77,6 +78,7 @@ def show() -> None:
     if not models:
         st.html(markup.callout("Choose a model.", "am-info"))
         return
+    origins = dict(zip(rows["model"], rows["origin"], strict=True))
     detectors = _read(rows, models, choice.task)
     if not detectors:
         return
@@ -85,7 +87,7 @@ def show() -> None:
     attack = "" if attack == ALL else attack
     detectors = [trials for trials in detectors if not attack or attack in trials.spoof]
     st.plotly_chart(
-        det.det_figure(detectors, attack, dark=shared.is_dark()),
+        det.det_figure(_marked(detectors, origins), attack, dark=shared.is_dark()),
         width="stretch", theme=None, config={"displayModeBar": False}, key="det",
     )  # fmt: skip
     points = [row for trials in detectors for row in det.operating_points(trials, attack)]
@@ -110,6 +112,11 @@ def _read(rows: pd.DataFrame, models: Sequence[str], task: str) -> list[det.Tria
     return found
 
 
+def _marked(detectors: Sequence[det.Trials], origins: Mapping[str, str]) -> list[det.Trials]:
+    """The same trials, each model's name with a word where its run is self-reported."""
+    return [replace(one, model=figures.marked_name(one.model, origins[one.model], len(one.model))) for one in detectors]
+
+
 def _with_intervals(points: Sequence[dict[str, object]], numbers: pd.DataFrame, attack: str) -> pd.DataFrame:
     """Operating points, each with the run's own interval of its metric where it has one."""
     import pandas as pd
@@ -120,7 +127,7 @@ def _with_intervals(points: Sequence[dict[str, object]], numbers: pd.DataFrame, 
     else:
         frame["stored"] = frame["metric"]
     wanted = numbers[["model", "metric", "low", "high", "failed", "notes", "run"]].rename(columns={"metric": "stored"})
-    whole = numbers.groupby("model")[["failed", "run", "created"]].first()
+    whole = numbers.groupby("model")[["failed", "origin", "run", "created"]].first()
     frame = frame.merge(wanted.drop(columns=["failed", "run"]), on=["model", "stored"], how="left")
     frame["notes"] = [notes if isinstance(notes, list) else [] for notes in frame["notes"]]
     return frame.join(whole, on="model").drop(columns="stored")
@@ -131,7 +138,7 @@ def _points_table(frame: pd.DataFrame) -> str:
     for row in board.records(frame):
         costs = row["metric"] in ("min_dcf", "actual_dcf")
         unit = "" if costs else "fraction"
-        groups.setdefault(figures.short_name(row["model"], 80), []).append([
+        groups.setdefault(figures.marked_name(row["model"], row["origin"], 80), []).append([
             tables.name_cell(row["point"]),
             tables.cell(POINT_VALUES[row["metric"]], "Its value is", left=True),
             tables.cell(board.format_value(row["value"], unit), "Value", kind="am-value"),

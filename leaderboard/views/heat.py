@@ -88,8 +88,8 @@ def _slices(store: Store) -> None:
     st.html(f'<p class="am-muted">{markup.word(f"{choice.meaning} {choice.conditions}.")}</p>')
     st.html(heatmap.legend_html())
     st.html(heatmap.heatmap_html(cells, page, columns, "group", CAPTION_SLICES, "models"))
-    names = ["model", "group", "value", "low", "high", "unit", "direction", "n", "failed", "notes", "run", "created",
-             "shade", "top"]  # fmt: skip
+    names = ["model", "group", "value", "low", "high", "unit", "direction", "n", "failed", "notes", "origin", "run",
+             "created", "shade", "top"]  # fmt: skip
     link = choice.link | {"show": WAYS[1], "slice": dimension} | ({"find": find} if find else {})
     shared.share(cells[cells["model"].isin(order["model"])][names], link, "heat map", choice.task)
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from audiometry.benchmark.audio import encode_wav
 from audiometry.benchmark.errors import AudioError, DataError
-from audiometry.leaderboard import alignment, board, evidence, markup, spectrogram, tables
+from audiometry.leaderboard import alignment, board, evidence, figures, markup, spectrogram, tables
 from audiometry.leaderboard.views import shared
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def _summary(row: pd.Series, choice: shared.Choice) -> None:
         "empty": f"{row['empty']:,}",
         "speed (RTFx)": board.format_rtfx(row["rtfx"]),
     }
-    notes = [*(["a control, never ranked"] if row["place"] == "control" else []), *row["notes"]]
+    reported = [figures.SELF_REPORTED] if figures.is_reported(row["origin"]) else []
+    notes = [*reported, *(["a control, never ranked"] if row["place"] == "control" else []), *row["notes"]]
     st.html(markup.tiles(facts) + (f'<div style="margin-top:.5rem">{markup.notes_html(notes)}</div>' if notes else ""))
 
 

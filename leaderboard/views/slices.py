@@ -43,5 +43,5 @@ def show() -> None:
         width="stretch", theme=None, config={"displayModeBar": False}, key="slices",
     )  # fmt: skip
     st.html(markup.slice_table(groups, dimension, choice.title))
-    columns = ["group", "model", "value", "low", "high", "unit", "n", "failed", "empty", "notes", "run"]
+    columns = ["group", "model", "value", "low", "high", "unit", "n", "failed", "empty", "notes", "origin", "run"]
     shared.share(groups[columns], choice.link | {"slice": dimension, "model": models}, "slices", choice.task)

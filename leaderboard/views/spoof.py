@@ -121,7 +121,7 @@ def _summary_table(summary: Sequence[Mapping[str, Any]]) -> str:
     shared_notes = spoof_board.notes_of_all(summary)
     for model in dict.fromkeys(row["model"] for row in summary):
         mine = {row["group"]: row for row in summary if row["model"] == model}
-        cells = [tables.name_cell(model)]
+        cells = [tables.name_cell(model, origin=next(iter(mine.values()))["origin"])]
         for name in names:
             row = mine.get(name)
             if row is None:
@@ -139,17 +139,19 @@ def _summary_table(summary: Sequence[Mapping[str, Any]]) -> str:
 
 def _attack_table(attacks: Sequence[Mapping[str, Any]], models: Sequence[str], trials: Mapping[str, int]) -> str:
     rows = []
+    origins = {row["model"]: row["origin"] for row in attacks}
+    heads = {model: figures.marked_name(_label(model), origins.get(model, ""), 24) for model in models}
     order = sorted(models, key=lambda model: not spoof_board.is_shortcut(model))  # the control first, in sight
     for attack in dict.fromkeys(row["attack"] for row in attacks):
         mine = {row["model"]: row for row in attacks if row["attack"] == attack}
         count = f"{trials[attack]:,}" if attack in trials else "–"
         cells = [tables.name_cell(attack), tables.cell(count, "spoofed trials")]
         cells += [
-            _number(mine[model], figures.short_name(_label(model), 24), mine[model]["against_shortcut"])
+            _number(mine[model], heads[model], mine[model]["against_shortcut"])
             if model in mine
-            else tables.cell("–", figures.short_name(_label(model), 24))
+            else tables.cell("–", heads[model])
             for model in order
         ]
         rows.append(cells)
-    head = ["Attack", "spoofed trials", *(figures.short_name(_label(model), 24) for model in order)]
+    head = ["Attack", "spoofed trials", *(heads[model] for model in order)]
     return tables.table(head, rows, "", left=("Attack",))

@@ -14,7 +14,7 @@ from audiometry.leaderboard import spoof_board
 def line(model: str, metric: str, value: float, low: float, high: float, *, control: bool = False) -> dict[str, object]:
     return {
         "model": model, "metric": metric, "slice": "all", "value": value, "low": low, "high": high, "unit": "fraction",
-        "n": 100, "failed": 0, "control": control, "notes": ("one corpus",), "run": "r",
+        "n": 100, "failed": 0, "control": control, "notes": ("one corpus",), "origin": "local", "run": "r",
         "created": pd.Timestamp("2026-01-01"),
     }  # fmt: skip
 
