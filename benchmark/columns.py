@@ -209,6 +209,11 @@ class Columns:
         counted = np.bincount(codes, minlength=len(names))
         return Counter(dict(zip(names, counted.tolist(), strict=True)))
 
+    def failed(self) -> IntArray:
+        """Rows of `table` whose sample failed."""
+        codes, names = self.statuses.at(self._order())
+        return np.flatnonzero(np.isin(codes, [names.index(status) for status in FAILURES if status in names]))
+
     def _order(self) -> IntArray:
         return np.argsort(self.positions.at(None), kind="stable")
 

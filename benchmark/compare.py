@@ -24,7 +24,7 @@ from audiometry.benchmark.types import FloatArray, Metric, Request, Sample, Scor
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Changed", "Line", "Side", "compare", "open_side", "paired_columns", "run_document"]
+__all__ = ["Changed", "Line", "Side", "compare", "open_side", "paired_columns", "run_document", "side_columns"]
 
 SEPARATOR = "::"
 FIELDS = {"id": str, "status": str, "settings": dict, "models": list, "tasks": list}
@@ -151,6 +151,14 @@ def paired_columns(a: Side, b: Side, name: str) -> tuple[Task, tuple[Columns, Co
     return task, (_columns(frames[0]), _columns(frames[1]))
 
 
+def side_columns(side: Side, name: str) -> tuple[Task, Columns]:
+    """A task as it is today, and one side's scores of it: what there was to compare where the other side lacks it.
+
+    Raises UserError where the task is not known today, or the scores cannot be read.
+    """
+    return _todays_task(side.task(name), side), _columns(_scores(side, name))
+
+
 def _paired_frames(a: Side, b: Side, name: str) -> tuple[Task, tuple[pd.DataFrame, pd.DataFrame]]:
     task = _same_task(a, b, name)
     return task, _paired(_scores(a, name), _scores(b, name), name)
@@ -167,16 +175,20 @@ def _same_task(a: Side, b: Side, name: str) -> Task:
                 f"task {name!r} cannot be compared: the runs {a.run}{shown[0]} and {b.run}{shown[1]} used different "
                 f"{what}{counts}; run both with the same task and --limit"
             )
-    for side in (a, b):
-        for plugin in side.document["settings"].get("plugins", ()):
-            load_plugin_file(plugin)
-    task = TASKS.create(parse_spec(first["spec"]))
+    task = _todays_task(first, a, b)
     if task.version != first["version"]:
         raise UserError(
             f"task {name!r} is version {task.version} today and the runs are of version {first['version']}; "
             "run both again"
         )
     return task
+
+
+def _todays_task(named: Mapping[str, Any], *sides: Side) -> Task:
+    for side in sides:
+        for plugin in side.document["settings"].get("plugins", ()):
+            load_plugin_file(plugin)
+    return TASKS.create(parse_spec(named["spec"]))
 
 
 def _scores(side: Side, task: str) -> pd.DataFrame:

@@ -115,28 +115,50 @@ def gate(baseline: Side, candidate: Side, config: GateConfig = DEFAULT) -> Gate:
 
 
 def judge(planned: Sequence[Planned], alpha: float) -> list[Check]:
-    """Verdicts of all checks together: Holm over all of them, those that could not be measured among them."""
-    margins = [_amounts(one) for one in planned]
-    p = [
-        1.0 if one.loss is None or margin is None else loss_p(one.loss, margin)
-        for one, (margin, _) in zip(planned, margins, strict=True)
+    """Verdicts of all checks together: Holm over all of them, those that could not be measured among them.
+
+    A regression must show again, by the same tests and Holm over all, without the samples that failed on either side.
+    """
+    amounts = [_amounts(one, one.loss) for one in planned]
+    first = _tested([one.loss for one in planned], [margin for margin, _ in amounts])
+    left = [one.answered or one.loss for one in planned]
+    again = _tested(left, [_amounts(one, loss)[0] for one, loss in zip(planned, left, strict=True)])
+    checks = [
+        _check(one, margin, rule_out, p, alpha, len(planned))
+        for one, (margin, rule_out), p in zip(planned, amounts, first, strict=True)
     ]
-    adjusted = [float(value) for value in holm(p)]
     return [
-        _check(one, margin, rule_out, (raw, value), alpha, len(planned))
-        for one, (margin, rule_out), raw, value in zip(planned, margins, p, adjusted, strict=True)
+        _without_failures(check, p, alpha) if check.verdict == "regression" and one.answered is not None else check
+        for one, check, (_, p) in zip(planned, checks, again, strict=True)
     ]
 
 
-def _amounts(one: Planned) -> tuple[float | None, float | None]:
+def _tested(losses: Sequence[Loss | None], margins: Sequence[float | None]) -> list[tuple[float, float]]:
+    """Each check's p and Holm's; 1 where nothing was measured."""
+    p = [
+        1.0 if loss is None or margin is None else loss_p(loss, margin)
+        for loss, margin in zip(losses, margins, strict=True)
+    ]
+    return list(zip(p, (float(value) for value in holm(p)), strict=True))
+
+
+def _without_failures(check: Check, p: float, alpha: float) -> Check:
+    """The regression, where it shows without the samples that failed; else it is the failed samples' alone."""
+    if p <= alpha:
+        return check
+    reason = f"failed samples alone: without those that failed on either side, Holm's p is {p:.2g}"
+    return replace(check, verdict="incomplete", reason=reason)
+
+
+def _amounts(one: Planned, loss: Loss | None) -> tuple[float | None, float | None]:
     """The margin and the loss to rule out in the metric's unit; None where they are unknown, or the detectable one.
 
     Half of no errors is nothing: relative to a perfect baseline it is the detectable one, too.
     """
-    if one.loss is None or one.metric is None or one.loss.baseline is None:
+    if loss is None or one.metric is None or loss.baseline is None:
         return None, None
-    margin = one.rule.margin.of(one.metric, one.loss.baseline)
-    rule_out = None if one.rule.rule_out is None else one.rule.rule_out.of(one.metric, one.loss.baseline)
+    margin = one.rule.margin.of(one.metric, loss.baseline)
+    rule_out = None if one.rule.rule_out is None else one.rule.rule_out.of(one.metric, loss.baseline)
     return margin, rule_out or None
 
 

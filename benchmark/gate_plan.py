@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from audiometry.benchmark.columns import FAILURES, Columns, select
-from audiometry.benchmark.compare import Side, paired_columns
+from audiometry.benchmark.compare import Side, paired_columns, side_columns
 from audiometry.benchmark.errors import UserError
 from audiometry.benchmark.gate_config import GateConfig, Rule, matches
 from audiometry.benchmark.gate_statistics import Loss, measure_losses
@@ -22,7 +25,8 @@ ALL = "all"
 class Planned:
     """A check before it is judged. `failed` counts failed samples of the baseline and the candidate.
 
-    `missing` says why it cannot be judged, and is empty where it can; `few` tells that the slice is too small.
+    `answered` is the loss without the samples that failed on either side, where some did. `missing` says why it cannot
+    be judged, and is empty where it can; `few` tells that the slice is too small.
     """
 
     task: str
@@ -32,6 +36,7 @@ class Planned:
     n: int = 0
     failed: tuple[int, int] = (0, 0)
     loss: Loss | None = None
+    answered: Loss | None = None
     missing: str = ""
     few: bool = False
     notes: tuple[str, ...] = ()
@@ -50,7 +55,7 @@ class _Chosen:
 def plan_checks(baseline: Side, candidate: Side, config: GateConfig) -> tuple[list[Planned], set[Rule], list[str]]:
     """Every check with its loss measured, the rules that fitted something, and notes on what is not checked.
 
-    A task that cannot be compared gives checks that say why.
+    A task that cannot be compared gives the checks that the baseline had for it, which say why.
     """
     planned: list[Planned] = []
     spoke: set[Rule] = set()
@@ -62,11 +67,11 @@ def plan_checks(baseline: Side, candidate: Side, config: GateConfig) -> tuple[li
         try:
             task, columns = _compared(baseline, candidate, name)
         except UserError as error:
-            spoke |= set(rules)
-            planned += [Planned(name, None, rule.slice, rule, missing=str(error)) for rule in rules if not rule.skip]
-            continue
-        chosen = _choose(task, columns[0].selections(), rules)
-        planned += _measured(task, columns, chosen, config)
+            chosen, missed = _missed(baseline, name, rules, str(error))
+            planned += missed
+        else:
+            chosen = _choose(task, columns[0].selections(), rules)
+            planned += _measured(task, columns, chosen, config)
         spoke |= chosen.spoke
         notes += [
             f"task {name!r}, slice {one!r} is not checked: {n} samples, under {MINIMUM_SAMPLES}"
@@ -84,6 +89,24 @@ def _compared(baseline: Side, candidate: Side, name: str) -> tuple[Task, tuple[C
     if len(columns[0]) == 0:
         raise UserError(f"task {name!r} has no scores of {baseline.model} and {candidate.model}")
     return task, columns
+
+
+def _missed(baseline: Side, name: str, rules: Sequence[Rule], reason: str) -> tuple[_Chosen, list[Planned]]:
+    """The checks of a task that cannot be compared, by the baseline's slices and metrics; one a rule if it has none."""
+    chosen = _Chosen(spoke=set(rules))
+    selections: Mapping[str, IntArray] = {}
+    with suppress(UserError):
+        task, columns = side_columns(baseline, name)
+        if len(columns):
+            selections = columns.selections()
+            chosen = _choose(task, selections, rules)
+    if not chosen.checks:
+        return chosen, [Planned(name, None, rule.slice, rule, missing=reason) for rule in rules if not rule.skip]
+    return chosen, [
+        Planned(name, _directed(metric, rule), one, rule, len(selections[one]), missing=reason)
+        for one, checks in chosen.checks.items()
+        for metric, rule in checks
+    ]
 
 
 def _choose(task: Task, selections: Mapping[str, IntArray], rules: Sequence[Rule]) -> _Chosen:
@@ -118,17 +141,25 @@ def _measured(task: Task, columns: tuple[Columns, Columns], chosen: _Chosen, con
     selections = columns[0].selections()
     tables = columns[0].table(), columns[1].table()
     missing = _failures(task.name, columns, selections[ALL], config.max_failures)
+    lost = np.union1d(columns[0].failed(), columns[1].failed())
+
+    def losses(rows: IntArray, metrics: Sequence[Metric]) -> dict[str, Loss]:
+        first, second = (select(table, rows) for table in tables)
+        return measure_losses(first, second, task.reduce, metrics, seed=config.seed, resamples=config.resamples)
+
     for name, checks in chosen.checks.items():
         rows = selections[name]
+        left = np.setdiff1d(rows, lost)
         metrics = [_directed(metric, rule) for metric, rule in checks]
-        first, second = (select(table, rows) for table in tables)
-        losses = measure_losses(first, second, task.reduce, metrics, seed=config.seed, resamples=config.resamples)
+        found = losses(rows, metrics)
+        answered = losses(left, metrics) if len(left) < len(rows) else {}
         common = Planned(
             task.name, None, name, checks[0][1], len(rows), (_failed(columns[0], rows), _failed(columns[1], rows)),
             missing=missing, few=name != ALL and len(rows) < MINIMUM_SAMPLES, notes=_twins(name, selections),
         )  # fmt: skip
         for metric, (_, rule) in zip(metrics, checks, strict=True):
-            yield replace(common, metric=metric, rule=rule, loss=losses[metric.name])
+            one = metric.name
+            yield replace(common, metric=metric, rule=rule, loss=found[one], answered=answered.get(one))
 
 
 def _directed(metric: Metric, rule: Rule) -> Metric:
