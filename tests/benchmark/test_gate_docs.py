@@ -70,19 +70,37 @@ def outputs(folder: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def go(job: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str] | None:
-    """The steps of a job, up to the first that fails; what it gave, or None where all went well."""
+def go(job: dict[str, Any], folder: Path, base: Path) -> subprocess.CompletedProcess[str] | None:
+    """The steps of a job in a checkout, `base` being the base's; what failed, or None where all went well."""
+    failed = None
     for step in job["steps"]:
-        if step.get("name") == "Install" or step.get("uses", "").startswith("actions/"):
+        uses, given = step.get("uses", ""), step.get("with", {})
+        if step.get("name") == "Install" or (failed is not None and step.get("if") != "always()"):
             continue
-        if "uses" in step:
-            assert set(step["with"]) <= set(ACTION["inputs"])
-            done = act(folder, **step["with"])
-        else:
-            done = bash(step["run"], folder)
-        if done.returncode:
-            return done
-    return None
+        if uses.startswith("actions/checkout@") and "path" in given:
+            assert given["ref"] == "${{ github.base_ref }}"
+            shutil.copytree(base, folder / given["path"])
+        elif uses.startswith("actions/upload-artifact@"):
+            assert all((folder / path).exists() for path in given["path"].splitlines())
+        elif not uses.startswith("actions/"):
+            done = act(folder, **given) if uses else bash(step["run"], folder)
+            failed = done if done.returncode else failed
+    return failed
+
+
+def lost_artefacts(workflow: dict[str, Any]) -> list[str]:
+    """Artefacts that neither a step before uploads nor a job that is waited for: GitHub finds those of one run."""
+    lost = []
+    for job in workflow["jobs"].values():
+        needs = job.get("needs", [])
+        before = [workflow["jobs"][name] for name in ([needs] if isinstance(needs, str) else needs)]
+        there = {step["with"]["name"] for one in before for step in one["steps"] if "upload-artifact" in str(step)}
+        for step in job["steps"]:
+            if "upload-artifact" in step.get("uses", ""):
+                there.add(step["with"]["name"])
+            elif "download-artifact" in step.get("uses", "") and not {"run-id", "github-token"} <= set(step["with"]):
+                lost += [step["with"]["name"]] if step["with"]["name"] not in there else []
+    return lost
 
 
 def answers(folder: Path, wrong: set[int]) -> None:
@@ -92,7 +110,7 @@ def answers(folder: Path, wrong: set[int]) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a list of recordings, in which the job `baseline` has run."""
+    """The base: a repository with a list of recordings, and what the recogniser wrote."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "speech").mkdir()
     rows = ["audio,text,speaker"]
@@ -102,7 +120,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "speech" / "list.csv").write_text("\n".join(rows) + "\n")
     (folder / "gate.toml").write_text(block("toml"))
     answers(folder, EVEN)
-    assert go(WORKFLOW["jobs"]["baseline"], folder) is None
     return folder
 
 
@@ -113,9 +130,9 @@ def candidate(checkout: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_workflow_passes_what_is_as_good(candidate: Path) -> None:
+def test_the_workflow_passes_what_is_as_good(candidate: Path, checkout: Path) -> None:
     answers(candidate, EVEN - {0} | {1})
-    failed = go(WORKFLOW["jobs"]["gate"], candidate)
+    failed = go(WORKFLOW["jobs"]["gate"], candidate, checkout)
     assert failed is None, failed.stdout + failed.stderr
     assert outputs(candidate) == {"verdict": "pass", "exit-code": "0"}
     assert "## Regression gate: pass" in (candidate / "summary.md").read_text()
@@ -123,15 +140,38 @@ def test_the_workflow_passes_what_is_as_good(candidate: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_workflow_fails_a_regression(candidate: Path) -> None:
+def test_the_workflow_fails_a_regression(candidate: Path, checkout: Path) -> None:
     answers(candidate, EVEN | set(range(CLIPS // 2)))
-    failed = go(WORKFLOW["jobs"]["gate"], candidate)
+    failed = go(WORKFLOW["jobs"]["gate"], candidate, checkout)
     assert failed is not None
     assert failed.returncode == 1
     assert outputs(candidate) == {"verdict": "regression", "exit-code": "1"}
     summary = (candidate / "summary.md").read_text()
     assert "## Regression gate: regression" in summary
     assert summary == (candidate / "reports" / "gate.md").read_text()
+
+
+def test_the_workflow_can_work_on_github() -> None:
+    assert WORKFLOW[True] == "pull_request", "only a pull request has a base (YAML reads `on` as true)"
+    assert lost_artefacts(WORKFLOW) == []
+    steps = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+    for uses in (step["uses"] for step in steps if "uses" in step):
+        assert uses == "./" or re.fullmatch(r"actions/[a-z-]+@v\d+", uses), uses
+    (ours,) = (step for step in steps if step.get("uses") == "./")
+    assert set(ours["with"]) <= set(ACTION["inputs"])
+    kept = {step["with"]["path"]: step.get("if") for step in steps if "upload-artifact" in step.get("uses", "")}
+    for report in ("junit", "markdown"):
+        assert kept[str(Path(ours["with"][report]).parent)] == "always()", "a report of a failed gate is kept as well"
+
+
+def test_an_artefact_of_another_run_is_noticed() -> None:
+    """A push uploads and a pull request downloads: two runs of a workflow, and nothing is found."""
+    up = {"steps": [{"uses": "actions/upload-artifact@v4", "with": {"name": "baseline", "path": "runs"}}]}
+    down: dict[str, Any] = {"uses": "actions/download-artifact@v4", "with": {"name": "baseline"}}
+    assert lost_artefacts({"jobs": {"up": up, "down": {"steps": [down]}}}) == ["baseline"]
+    assert lost_artefacts({"jobs": {"up": up, "down": {"needs": "up", "steps": [down]}}}) == []
+    named = {**down, "with": {**down["with"], "run-id": "1", "github-token": "t"}}
+    assert lost_artefacts({"jobs": {"down": {"steps": [named]}}}) == []
 
 
 def test_the_action_when_it_cannot_tell(write_run: Callable[..., Path], tmp_path: Path) -> None:
