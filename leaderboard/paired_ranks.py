@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from audiometry.leaderboard.suite_board import SuiteTasks
 
 __all__ = [
+    "HEADLINE_ALONE",
     "LEVEL",
     "MOST_MODELS",
     "MOST_SAMPLES",
     "PairedRanks",
     "Place",
     "SuitePairs",
+    "how_ranked",
     "pair_suite",
+    "pair_task",
     "paired_ranks",
     "read_table",
 ]
@@ -48,6 +51,10 @@ MOST_SAMPLES = 100_000
 
 RESAMPLES = 2000
 SEED = 0
+
+
+HEADLINE_ALONE = "only a task's headline is compared in pairs here"
+"""Why other metrics are ranked by intervals."""
 
 
 class Place(NamedTuple):
@@ -105,6 +112,23 @@ def _places(spec: str, version: str, sides: tuple[tuple[str, str, str], ...], fa
         resamples=max(RESAMPLES, 200 * families),
     )  # fmt: skip
     return {rank.name: Place(rank.low, rank.high, rank.tie_group) for rank in ranks}
+
+
+def pair_task(store: Store, task: str, rows: pd.DataFrame) -> PairedRanks:
+    """`paired_ranks` of the models that are ranked on a task's headline; `rows` is from `board.ranking`."""
+    ranked = rows[rows["place"] == "ranked"]
+    if len(ranked) < 2:
+        return PairedRanks({}, "")
+    run = str(ranked["run"].iloc[0])
+    found = next(one for one in queries.documents(store, [run])[run]["tasks"] if one["name"] == task)
+    return paired_ranks(str(found.get("spec", task)), str(found["version"]), ranked)
+
+
+def how_ranked(pairs: PairedRanks) -> str:
+    """Which way the ranks of a task were found, for the table's caption."""
+    if pairs.places:
+        return "Ranks by paired comparison, sample by sample."
+    return "Ranks by overlap of 95 % intervals" + (f" ({pairs.reason})." if pairs.reason else ".")
 
 
 def pair_suite(

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.benchmark.store import Store
-from audiometry.leaderboard import board, export
+from audiometry.leaderboard import board, export, paired_ranks, queries
 from audiometry.leaderboard.site.look import ASSETS
-from audiometry.leaderboard.site.pages import Protocol, index_page, metric_page, model_page, model_path, slices_page
+from audiometry.leaderboard.site.pages import Protocol, index_page, metric_page, model_page, slices_page
+from audiometry.leaderboard.site.parts import model_path
+from audiometry.leaderboard.site.suites import suite_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +74,7 @@ def site_files(store: Store, *, title: str = "Leaderboard") -> Iterator[tuple[st
     """(path from the root, content) of every file of the site but its list; one task's results in memory at a time."""
     yield from ASSETS.items()
     protocols: list[tuple[Protocol, pd.DataFrame]] = []
+    heads: list[pd.DataFrame] = []
     ranks: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
     for facts in sorted(board.records(store.protocols()), key=lambda facts: str(facts["task"])):
         # sorted here: databases disagree about the order of names
@@ -83,23 +86,38 @@ def site_files(store: Store, *, title: str = "Leaderboard") -> Iterator[tuple[st
         yield f"{protocol.folder}/results.json", _json(protocol, results)
         for metric in protocol.metrics:
             part = results[results["metric"] == metric]
-            ranking = board.ranking(part[part["slice"] == "all"])
+            whole = part[part["slice"] == "all"]
+            ranking, how = _ranked(store, protocol, metric, whole)
             if metric == protocol.metrics[0]:
                 protocols.append((protocol, ranking))
+                heads.append(whole[list(queries.HEADLINE_COLUMNS)])
             for row in board.records(ranking):
                 ranks.setdefault(row["model"], {})[facts["protocol"], metric] = (row["rank"], row["run"])
-            yield protocol.path(metric), metric_page(title, protocol, metric, part, ranking)
+            yield protocol.path(metric), metric_page(title, protocol, metric, part, ranking, how)
             if protocol.slices:
-                yield protocol.slices_path(metric), slices_page(protocol, metric, part, list(ranking["model"]))
+                yield protocol.slices_path(metric), slices_page(title, protocol, metric, part, list(ranking["model"]))
     known = {protocol.digest: protocol for protocol, _ in protocols}
     for model, places in sorted(ranks.items()):
         measured = store.results(model=model, slice="all", latest=False)
         measured = measured[measured["protocol"].isin(known)].sort_values(["task", "created", "run"], kind="stable")
-        yield model_path(model), model_page(model, measured, places, known)
+        yield model_path(model), model_page(title, model, measured, places, known)
     yield from _overview(protocols)
     counts = {model: len({protocol for protocol, _ in places}) for model, places in ranks.items()}
     newest = max((protocol.newest for protocol, _ in protocols), default="")
-    yield "index.html", index_page(title, protocols, counts, newest)
+    suites = []
+    for line, files in suite_files(store, title, known, heads):
+        yield from files.items()
+        suites.append(line)
+    yield "index.html", index_page(title, suites, protocols, counts, newest)
+
+
+def _ranked(store: Store, protocol: Protocol, metric: str, whole: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The ranking of a metric, as the leaderboard's own page has it, and how it was found."""
+    rows = board.ranking(whole)
+    if metric != protocol.metrics[0]:
+        return rows, paired_ranks.how_ranked(paired_ranks.PairedRanks({}, paired_ranks.HEADLINE_ALONE))
+    pairs = paired_ranks.pair_task(store, protocol.task, rows)
+    return board.ranking(whole, pairs.places) if pairs.places else rows, paired_ranks.how_ranked(pairs)
 
 
 def _protocol(facts: dict[str, Any], results: pd.DataFrame) -> Protocol:
@@ -123,21 +141,8 @@ def _overview(protocols: list[tuple[Protocol, pd.DataFrame]]) -> Iterator[tuple[
     """The headline ranking of every protocol, as data."""
     import pandas as pd
 
-    columns = [
-        "rank",
-        "model",
-        "value",
-        "low",
-        "high",
-        "unit",
-        "direction",
-        "n",
-        "failed",
-        "empty",
-        "place",
-        "origin",
-        "run",
-    ]
+    columns = ["rank", "tie_group", "model", "value", "low", "high", "unit", "direction", "n", "failed", "empty", "place",
+               "origin", "run"]  # fmt: skip
     frames = [
         ranking[columns].assign(task=protocol.task, protocol=protocol.digest, metric=protocol.metrics[0])
         for protocol, ranking in protocols

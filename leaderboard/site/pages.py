@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from audiometry.leaderboard import board
 from audiometry.leaderboard.figures import is_reported, short_name
-from audiometry.leaderboard.markup import heading, notes_html, reported_html, tiles, word
+from audiometry.leaderboard.markup import heading, notes_html, tiles, word
 from audiometry.leaderboard.site.look import page, slug
+from audiometry.leaderboard.site.parts import cite, day, line, model_link, note, plain, table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Protocol", "index_page", "metric_page", "model_page", "model_path", "slices_page"]
+__all__ = ["Protocol", "SuiteLine", "index_page", "metric_page", "model_page", "slices_page"]
 
 HOW = (
-    "A rank is a range where 95 % intervals overlap: these samples do not say who is better. Failed samples count in n "
-    "and in the number. Controls are shown, and never ranked. The line is the interval, the thick mark the number."
+    "A rank is a range where these samples do not say who is better. Failed samples count in n and in the number. "
+    "Controls are shown, and never ranked. The line is the interval, the thick mark the number."
 )
 
 IMPORTED = "self-reported: imported, not run here"
@@ -54,35 +55,57 @@ class Protocol:
         return f"{self.folder}/slices-{slug(metric)}.html"
 
 
-def model_path(model: str) -> str:
-    """A model's page, from the site's root."""
-    return f"models/{slug(model)}.html"
+@dataclass(frozen=True)
+class SuiteLine:
+    """A suite on the first page: its name and version, its page, tasks that were measured, models that are ranked."""
+
+    name: str
+    path: str
+    tasks: str
+    ranked: int
+    first: str
+    """Who may be first, as HTML."""
 
 
 def index_page(
-    title: str, protocols: Sequence[tuple[Protocol, pd.DataFrame]], models: Mapping[str, int], newest: str
+    title: str,
+    suites: Sequence[SuiteLine],
+    protocols: Sequence[tuple[Protocol, pd.DataFrame]],
+    models: Mapping[str, int],
+    newest: str,
 ) -> bytes:
-    """The first page: every protocol with who may be first, by its headline ranking, and every model."""
+    """The first page: every suite and protocol with who may be first, by its headline ranking, and every model."""
+    whole = [
+        f'<tr><th scope="row" class="am-left am-name"><a href="{suite.path}">{word(suite.name)}</a></th>'
+        f'<td data-name="Tasks">{escape(suite.tasks)}</td>'
+        f'<td class="am-left am-wide" data-name="May be first">{suite.first or "–"}</td>'
+        f'<td data-name="Ranked">{suite.ranked:,}</td></tr>'
+        for suite in suites
+    ]
     rows = [_protocol_row(protocol, ranking) for protocol, ranking in protocols]
     head = ["Task", "Metric", "May be first", "Best value", "Ranked", "Last run"]
     names = [
-        f'<tr><th scope="row" class="am-left">{_model_link(name, 0)}</th><td data-name="Tasks">{count}</td></tr>'
+        f'<tr><th scope="row" class="am-left">{model_link(name, 0)}</th><td data-name="Tasks">{count}</td></tr>'
         for name, count in sorted(models.items())
     ]
     body = (
         heading(title, "How well models hear, with how sure that is.")
-        + f"<h2>Tasks</h2>{_table(head, rows, '', ('Task', 'Metric', 'May be first'))}"
-        + f"<h2>Models</h2>{_table(['Model', 'Tasks'], names, '', ('Model',))}"
+        + f"<h2>Suites</h2>{table(['Suite', 'Tasks', 'May be first', 'Ranked'], whole, '', ('Suite', 'May be first'))}"
+        + f"<h2>Tasks</h2>{table(head, rows, '', ('Task', 'Metric', 'May be first'))}"
+        + f"<h2>Models</h2>{table(['Model', 'Tasks'], names, '', ('Model',))}"
         + '<h2>Download</h2><p><a href="board.csv" download>board.csv</a> and '
         + '<a href="board.json" download>board.json</a>: the headline ranking of every task.</p>'
+        + cite(f"{title}. {len(protocols)} tasks, {len(models)} models, last run {newest}.")
     )
     if not protocols:
         body = heading(title, "There are no results yet.")
-    return page(title, body, depth=0, note=_note(newest))
+    return page(title, body, depth=0, note=note(newest))
 
 
-def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFrame, ranking: pd.DataFrame) -> bytes:
-    """One metric of a protocol: the ranking, with its links and downloads."""
+def metric_page(
+    title: str, protocol: Protocol, metric: str, results: pd.DataFrame, ranking: pd.DataFrame, how: str
+) -> bytes:
+    """One metric of a protocol: the ranking, with `how` it was found, its links and downloads."""
     name, meaning = board.describe_metric(metric, str(results["direction"].iloc[0]))
     span = _span(ranking)
     head = ["Rank", "Model", name, "95 % interval", "Drawn", "n", "Failed", "Empty", "Speed", "Read with care"]
@@ -99,7 +122,7 @@ def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFra
         heading(protocol.task, f"{name}. {meaning}")
         + f'<p class="am-muted">{word(protocol.conditions)}</p>'
         + _metric_links(protocol, metric, protocol.path, "Metrics")
-        + _table(head, bodies, f"{HOW} {scale}", ("Model", "Read with care"), whole=True)
+        + table(head, bodies, f"{HOW} {how} {scale}", ("Model", "Read with care"), whole=True)
         + (
             f'<p><a href="../../{protocol.slices_path(metric)}">The same metric in every slice</a></p>'
             if protocol.slices
@@ -107,15 +130,15 @@ def metric_page(title: str, protocol: Protocol, metric: str, results: pd.DataFra
         )
         + '<h2>Download</h2><p><a href="results.csv" download>results.csv</a> and '
         + '<a href="results.json" download>results.json</a>: every metric and slice of this task.</p>'
-        + f"<h2>Cite</h2>{_citation(title, protocol, name)}"
+        + _cited(title, protocol, name)
     )
     return page(
         f"{name}: {protocol.task}", body, depth=2, trail=[(protocol.task, protocol.path(protocol.metrics[0]))],
-        note=_note(protocol.newest),
+        note=note(protocol.newest),
     )  # fmt: skip
 
 
-def slices_page(protocol: Protocol, metric: str, results: pd.DataFrame, order: Sequence[str]) -> bytes:
+def slices_page(title: str, protocol: Protocol, metric: str, results: pd.DataFrame, order: Sequence[str]) -> bytes:
     """One metric in every group of the samples: a table for each kind of slice, models in the order of their ranks."""
     name, meaning = board.describe_metric(metric, str(results["direction"].iloc[0]))
     origins = dict(zip(results["model"], results["origin"], strict=True))
@@ -127,7 +150,7 @@ def slices_page(protocol: Protocol, metric: str, results: pd.DataFrame, order: S
         counts = {group: max(row["n"] for row in cells.values() if row["group"] == group) for group in groups}
         head = "".join(f'<th scope="col">{word(group)} <small>n = {counts[group]:,}</small></th>' for group in groups)
         body = "".join(
-            f'<tr><th scope="row">{_model_link(model, 2, origins[model])}</th>'
+            f'<tr><th scope="row">{model_link(model, 2, origins[model])}</th>'
             + "".join(_matrix_cell(cells.get((model, group))) for group in groups)
             + "</tr>"
             for model in order
@@ -145,12 +168,14 @@ def slices_page(protocol: Protocol, metric: str, results: pd.DataFrame, order: S
         + f'<p class="am-muted">{word(protocol.conditions)}</p>'
         + _metric_links(protocol, metric, protocol.slices_path, "Metrics")
         + "".join(parts)
+        + _cited(title, protocol, f"{name}, by slice,")
     )
     trail = [(protocol.task, protocol.path(metric))]
-    return page(f"Slices of {protocol.task}", body, depth=2, trail=trail, note=_note(protocol.newest))
+    return page(f"Slices of {protocol.task}", body, depth=2, trail=trail, note=note(protocol.newest))
 
 
 def model_page(
+    title: str,
     model: str,
     results: pd.DataFrame,
     ranks: Mapping[tuple[str, str], tuple[str, str]],
@@ -176,14 +201,15 @@ def model_page(
         "failed samples": f"{_failed(latest):,}",
         "fingerprint": short_name(str(latest["model_fingerprint"].iloc[-1]) if len(latest) else "–", 24),
     }
+    newest = max((day(created) for created in results["created"]), default="")
     control = '<p class="am-muted">A control: shown, never ranked.</p>' if bool(results["control"].any()) else ""
     body = (
         f'<header class="am-head"><h1>{word(model)}</h1></header>{control}{tiles(facts)}'
-        + f"<h2>Measured</h2>{_table(head, now, '', left)}"
-        + (f"<h2>Earlier runs</h2>{_table(head, before, '', left)}" if before else "")
+        + f"<h2>Measured</h2>{table(head, now, '', left)}"
+        + (f"<h2>Earlier runs</h2>{table(head, before, '', left)}" if before else "")
+        + cite(f"{title}. {short_name(model, 80)} on {facts['tasks']} tasks, last run {newest}.")
     )
-    newest = max((_day(created) for created in results["created"]), default="")
-    return page(f"Model {model}", body, depth=1, note=_note(newest))
+    return page(f"Model {model}", body, depth=1, note=note(newest))
 
 
 def _keys(results: pd.DataFrame) -> Iterable[tuple[tuple[str, str], str]]:
@@ -199,7 +225,7 @@ def _failed(latest: pd.DataFrame) -> int:
 def _protocol_row(protocol: Protocol, ranking: pd.DataFrame) -> str:
     ranked = ranking[ranking["place"] == "ranked"]
     first = [row for row in board.records(ranked) if row["rank"].partition("-")[0] == "1"]
-    names = ", ".join(_model_link(row["model"], 0, row["origin"]) for row in first[:3])
+    names = ", ".join(model_link(row["model"], 0, row["origin"]) for row in first[:3])
     more = f" and {len(first) - 3:,} more" if len(first) > 3 else ""
     metric = protocol.metrics[0]
     name, _ = board.describe_metric(metric, "lower")
@@ -227,16 +253,16 @@ def _ranking_row(row: Mapping[str, Any], metric: str, span: tuple[float, float])
         f"<tr{'' if row['place'] == 'ranked' else ' class=am-apart'}>"
         f'<td class="am-rank" data-name="Rank" data-value="{escape(row["rank"].partition("-")[0])}">'
         f"{escape(row['rank']) or '–'}</td>"
-        f'<th scope="row" class="am-left am-name">{_model_link(row["model"], 2, row["origin"])}</th>'
-        f'<td class="am-value" data-name="{escape(metric)}" data-value="{_plain(row["value"])}">'
+        f'<th scope="row" class="am-left am-name">{model_link(row["model"], 2, row["origin"])}</th>'
+        f'<td class="am-value" data-name="{escape(metric)}" data-value="{plain(row["value"])}">'
         f"{escape(board.format_value(row['value'], row['unit']))}</td>"
-        f'<td class="am-interval" data-value="{_plain(row["low"])}">'
+        f'<td class="am-interval" data-value="{plain(row["low"])}">'
         f"{escape(board.format_interval(row['low'], row['high'], row['unit']))}</td>"
-        f'<td class="am-wide" data-value="{_plain(row["value"])}">{_line(row, span)}</td>'
+        f'<td class="am-wide" data-value="{plain(row["value"])}">{line(row, span)}</td>'
         + "".join(
             f'<td data-name="{name}" data-value="{row[name]}">{row[name]:,}</td>' for name in ("n", "failed", "empty")
         )
-        + f'<td class="am-interval" data-name="Speed" data-value="{_plain(speed)}">{board.format_rtfx(speed)}</td>'
+        + f'<td class="am-interval" data-name="Speed" data-value="{plain(speed)}">{board.format_rtfx(speed)}</td>'
         f'<td class="am-left am-wide">{notes_html(notes)}</td></tr>'
     )
 
@@ -254,12 +280,12 @@ def _measured_row(row: Mapping[str, Any], protocol: Protocol, rank: str) -> str:
         f'<br><span class="am-muted">{word(protocol.conditions)}</span></th>'
         f'<td class="am-left" data-name="Metric">{word(name)}</td>'
         f'<td class="am-rank" data-name="Rank" data-value="{escape(rank.partition("-")[0])}">{escape(rank) or "–"}</td>'
-        f'<td class="am-value" data-name="Value" data-value="{_plain(row["value"])}">'
+        f'<td class="am-value" data-name="Value" data-value="{plain(row["value"])}">'
         f"{escape(board.format_value(row['value'], row['unit']))}</td>"
         f'<td class="am-interval">{escape(board.format_interval(row["low"], row["high"], row["unit"]))}</td>'
         + "".join(f'<td data-name="{name}" data-value="{row[name]}">{row[name]:,}</td>' for name in counts)
-        + f'<td class="am-interval" data-name="Speed" data-value="{_plain(speed)}">{board.format_rtfx(speed)}</td>'
-        f'<td class="am-left" data-name="Run">{word(row["run"])}<br>{_day(row["created"])}</td>'
+        + f'<td class="am-interval" data-name="Speed" data-value="{plain(speed)}">{board.format_rtfx(speed)}</td>'
+        f'<td class="am-left" data-name="Run">{word(row["run"])}<br>{day(row["created"])}</td>'
         f'<td class="am-left am-wide">{notes_html(notes)}</td></tr>'
     )
 
@@ -269,7 +295,7 @@ def _matrix_cell(row: Mapping[str, Any] | None) -> str:
         return "<td>–</td>"
     failed = f", {row['failed']:,} failed" if row["failed"] else ""
     return (
-        f'<td data-value="{_plain(row["value"])}">{escape(board.format_value(row["value"], row["unit"]))}'
+        f'<td data-value="{plain(row["value"])}">{escape(board.format_value(row["value"], row["unit"]))}'
         f"<small>{escape(board.format_interval(row['low'], row['high'], row['unit']))}{failed}</small></td>"
     )
 
@@ -283,35 +309,6 @@ def _span(ranking: pd.DataFrame) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def _line(row: Mapping[str, Any], span: tuple[float, float]) -> str:
-    """The interval and the number as lines, over a scale of 100; what lies beyond it stands at its edge."""
-    if math.isnan(row["value"]):
-        return ""
-    at = [
-        min(100.0, max(0.0, 100 * (x - span[0]) / (span[1] - span[0])))
-        for x in (row["value"], *(row[name] if not math.isnan(row[name]) else row["value"] for name in ("low", "high")))
-    ]
-    value, low, high = (f"{x:.2f}" for x in at)
-    return (
-        '<svg class="site-span" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<line x1="{low}" x2="{high}" y1="5" y2="5"/>'
-        f'<line class="site-point" x1="{value}" x2="{value}" y1="1" y2="9"/>'
-        "</svg>"
-    )
-
-
-def _plain(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else repr(float(value))
-
-
-def _model_link(model: str, depth: int, origin: str = "") -> str:
-    """A link to a model's page, and behind it whether the numbers beside it are self-reported, by their `origin`."""
-    return (
-        f'<a href="{"../" * depth}{model_path(model)}" title="{escape(model[:300])}">{word(short_name(model, 60))}</a>'
-        + reported_html(origin)
-    )
-
-
 def _metric_links(protocol: Protocol, current: str, path: Any, label: str) -> str:
     if len(protocol.metrics) < 2:
         return ""
@@ -323,30 +320,6 @@ def _metric_links(protocol: Protocol, current: str, path: Any, label: str) -> st
     return f'<nav aria-label="{label}"><ul class="site-links">{items}</ul></nav>'
 
 
-def _citation(title: str, protocol: Protocol, metric: str) -> str:
-    text = (
-        f"{title}. {metric} on {protocol.task} ({protocol.conditions}). Protocol {protocol.digest}, {protocol.newest}."
-    )
-    return f'<p class="am-text">{word(text)}</p>'
-
-
-def _note(newest: str) -> str:
-    return f"Last run: {escape(newest)}. Made with audiometry export." if newest else "Made with audiometry export."
-
-
-def _day(moment: Any) -> str:
-    return str(moment.strftime("%Y-%m-%d"))
-
-
-def _table(
-    head: Sequence[str], bodies: Sequence[str], caption: str, left: Sequence[str], *, whole: bool = False
-) -> str:
-    """A table that the script may sort; each of `bodies` is a row, or with `whole` the rows of one part."""
-    cells = "".join(f'<th scope="col"{" class=am-left" if name in left else ""}>{word(name)}</th>' for name in head)
-    parts = [body for body in bodies if body] if whole else ["".join(bodies)]
-    last = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="am-scroll"><table class="am-table" data-sort>{last}<thead><tr>{cells}</tr></thead>'
-        + "".join(f"<tbody>{part}</tbody>" for part in parts)
-        + "</table></div>"
-    )
+def _cited(title: str, protocol: Protocol, metric: str) -> str:
+    where = f"{protocol.task} ({protocol.conditions}). Protocol {protocol.digest}, {protocol.newest}."
+    return cite(f"{title}. {metric} on {where}")

@@ -59,7 +59,7 @@ def show() -> None:
     find = shared.find_box("Find a model", bar) if len(rows) > ROWS else ""
     chosen = suite_board.find_models(rows, find)
     page = shared.paged(chosen, ROWS, bar)
-    table.html(_table(page, choice, _how_ranked(pairs)))
+    table.html(_table(page, choice, paired_ranks.how_ranked(pairs)))
     with_controls = st.toggle("Controls in the plot", key="controls")
     drawn = page if with_controls else page[page["place"] != "control"]
     st.plotly_chart(
@@ -77,17 +77,6 @@ def _table(page: pd.DataFrame, choice: shared.Choice, how: str) -> str:
 
 def _pairs(store: Store, choice: shared.Choice, rows: pd.DataFrame) -> paired_ranks.PairedRanks:
     """Ranks by paired comparison, of the task's headline alone."""
-    ranked = rows[rows["place"] == "ranked"]
-    if len(ranked) < 2:
-        return paired_ranks.PairedRanks({}, "")
     if choice.metric != queries.metrics_of_protocol(store, choice.protocol)[0]:
-        return paired_ranks.PairedRanks({}, "only a task's headline is compared in pairs here")
-    run = str(ranked["run"].iloc[0])
-    task = next(one for one in queries.documents(store, [run])[run]["tasks"] if one["name"] == choice.task)
-    return paired_ranks.paired_ranks(str(task.get("spec", choice.task)), str(task["version"]), ranked)
-
-
-def _how_ranked(pairs: paired_ranks.PairedRanks) -> str:
-    if pairs.places:
-        return "Ranks by paired comparison, sample by sample."
-    return "Ranks by overlap of 95 % intervals" + (f" ({pairs.reason})." if pairs.reason else ".")
+        return paired_ranks.PairedRanks({}, paired_ranks.HEADLINE_ALONE)
+    return paired_ranks.pair_task(store, choice.task, rows)

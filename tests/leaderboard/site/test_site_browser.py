@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.site.build import export_site
-from audiometry.leaderboard.site.pages import model_path
+from audiometry.leaderboard.site.parts import model_path
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

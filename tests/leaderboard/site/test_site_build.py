@@ -19,7 +19,7 @@ from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.benchmark.store import Store
 from audiometry.leaderboard.site.build import LIST, export_site, site_files
 from audiometry.leaderboard.site.look import POLICY, slug
-from audiometry.leaderboard.site.pages import model_path
+from audiometry.leaderboard.site.parts import model_path
 
 AddRun = Callable[..., Path]
 NASTY = (
@@ -68,10 +68,11 @@ def test_the_files_of_a_board(usual_run: Path, store: Store, tmp_path: Path) -> 
     (protocol,) = store.protocols()["protocol"]
     folder = f"protocols/wer-tones-{protocol}"
     models = [f"models/{name}.html" for name in ("also-good", slug("good:beam=5"), "oracle", "poor", "silent")]
+    suite = [f"suites/{slug('every task')}.{suffix}" for suffix in ("html", "csv", "json")]
     assert sorted(files) == sorted([
         "assets/icon.svg", "assets/site.css", "assets/site.js", "board.csv", "board.json", "index.html", LIST,
         f"{folder}/index.html", f"{folder}/metric-cer.html", f"{folder}/results.csv", f"{folder}/results.json",
-        f"{folder}/slices-cer.html", f"{folder}/slices-wer.html", *models,
+        f"{folder}/slices-cer.html", f"{folder}/slices-wer.html", *models, *suite,
     ])  # fmt: skip
     assert (done.files, done.written, done.removed) == (len(files) - 1, len(files) - 1, 0)
     listed = json.loads(files[LIST])["files"]
@@ -271,8 +272,8 @@ def test_a_list_that_names_files_outside_takes_nothing_away(
 def test_the_command(usual_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site = str(tmp_path / "site")
     assert main(["export", site, "--title", "Ours"]) == 0
-    assert "17 files, 17 written, 0 removed" in capsys.readouterr().out
+    assert "20 files, 20 written, 0 removed" in capsys.readouterr().out
     assert main(["export", site, "--title", "Ours", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"folder": site, "files": 17, "written": 0, "removed": 0}
+    assert json.loads(capsys.readouterr().out) == {"folder": site, "files": 20, "written": 0, "removed": 0}
     assert main(["export", str(tmp_path)]) == 2
     assert "no earlier export" in capsys.readouterr().err
