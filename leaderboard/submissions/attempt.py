@@ -31,6 +31,7 @@ from audiometry.leaderboard.submissions.isolation import NOBODY, REFUSED, Box, R
 from audiometry.leaderboard.submissions.manifest import from_document, spec_of
 from audiometry.leaderboard.submissions.published import Expected, expected, published
 from audiometry.leaderboard.submissions.queue import Submission
+from audiometry.leaderboard.submissions.scratch import check_written
 
 __all__ = ["AttemptError", "Done", "Setting", "Tell", "run_suite"]
 
@@ -39,7 +40,7 @@ Tell = Callable[[float | None, float | None], None]
 
 LOOK_SECONDS = 0.5
 WEIGH_SECONDS = 2.0
-"""How often the memory of all processes is added up."""
+"""How often the memory of all processes, and what they wrote, is added up."""
 
 TAIL_BYTES = 20_000
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
@@ -144,7 +145,7 @@ def _run(command: Sequence[str], box: Box, folder: Path, counter: _Counter, tell
         environment = _environment(folder, box.limits)
         process = start(command, box, environment=environment, folder=folder, out=out, err=err)
         try:
-            code = _watch(process, box.limits, counter, tell)
+            code = _watch(process, box.limits, counter, tell, folder)
         finally:
             _end(process)
     if code == 0:
@@ -158,8 +159,8 @@ def _run(command: Sequence[str], box: Box, folder: Path, counter: _Counter, tell
     raise AttemptError(f"the run ended with exit code {code}: {said.strip().rpartition(chr(10))[2] or 'no message'}")
 
 
-def _watch(process: subprocess.Popen[bytes], limits: RunLimits, counter: _Counter, tell: Tell) -> int:
-    """Wait for the end of the process, tell how far it is, and hold it to its time and memory."""
+def _watch(process: subprocess.Popen[bytes], limits: RunLimits, counter: _Counter, tell: Tell, folder: Path) -> int:
+    """Wait for the end of the process, tell how far it is, and hold it to its time, its memory and its disk."""
     deadline, weigh = time.monotonic() + limits.seconds, 0.0
     while True:
         try:
@@ -170,12 +171,17 @@ def _watch(process: subprocess.Popen[bytes], limits: RunLimits, counter: _Counte
         if now > deadline:
             raise SubmissionError(f"the run took more than {limits.seconds / 60:g} minutes; submit a quicker model")
         if now > weigh:
-            weigh = now + WEIGH_SECONDS
             if (used := _memory(process.pid)) > limits.memory:
                 raise SubmissionError(
                     f"the run took {used / 2**30:.1f} GiB of memory, more than {limits.memory / 2**30:.1f}; "
                     "submit a smaller model"
                 )
+            check_written(
+                folder, folder / "submission", [one.pid for one in _family(process.pid)],
+                most_bytes=limits.disk, most_files=limits.files,
+            )  # fmt: skip
+            took = time.monotonic() - now
+            weigh = now + max(WEIGH_SECONDS, 10 * took)  # many files take long to look at
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -69,16 +69,19 @@ LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What a command may use: bytes of memory, bytes of any one file, processes and threads of the user, seconds.
+    """What a command may use: bytes of memory, bytes of any one file, processes and threads of the user, seconds, bytes
+    of disk and number of files in all.
 
     The memory is each process's own (``RLIMIT_DATA``), and that of `/tmp` and `/dev/shm`; whoever starts the command
-    watches the sum and the clock.
+    watches the sum, the clock, and what is written.
     """
 
     memory: int = 8 * 2**30
     file_size: int = 4 * 2**30
     processes: int = 4096
     seconds: float = 6 * 3600.0
+    disk: int = 64 * 2**30
+    files: int = 1_000_000
 
 
 @dataclass(frozen=True)

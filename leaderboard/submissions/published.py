@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from audiometry.benchmark import paths
 from audiometry.benchmark.errors import StoreError
@@ -26,7 +26,6 @@ from audiometry.benchmark.evidence import OUTPUTS, SCORES
 from audiometry.benchmark.logs import LOG
 from audiometry.benchmark.plan import Plan, RunSettings, plan_tasks
 from audiometry.benchmark.registry import load_plugin_file, parse_spec
-from audiometry.benchmark.rows import store_artefact
 from audiometry.benchmark.runfolder import RESULTS, RUN, RunFolder, read_results
 from audiometry.benchmark.types import Result
 from audiometry.leaderboard.submissions.errors import SubmissionError
@@ -37,8 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Expected", "expected", "published"]
 
-FILES = {RUN: 2**26, RESULTS: 2**28, OUTPUTS: 2**36, SCORES: 2**36, LOG: 2**26}
-"""What is kept of a run folder, and the most bytes of each."""
+FILES = {RUN: 2**24, RESULTS: 2**25, OUTPUTS: 2**33, SCORES: 2**33, LOG: 2**26}
+"""What is kept of a run folder, and the most bytes of each. JSON takes many times its size in memory."""
+
+ROWS = 20_000
+PART_BYTES = 2**30
+"""The most bytes, decoded, of a part of a table of evidence that is read at once."""
+
+COLUMNS = 2_000
 
 ARTEFACT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(wav|npy)")
 ARTEFACT_BYTES = 2**32
@@ -92,7 +97,7 @@ def published(
     try:
         document = RunFolder(staged).document()
         results = read_results(staged)
-    except StoreError as error:
+    except (StoreError, RecursionError) as error:
         raise SubmissionError(f"the run is not readable: {error}") from error
     label = _check_document(document, asked)
     _check_results(results, label, document)
@@ -187,11 +192,14 @@ def _rewrite(path: Path, label: str, name: str, tasks: Sequence[str], asked: Exp
     made: set[str] = set()
     changed = path.with_name(f".{path.name}.tmp")
     try:
+        schema = _plain_schema(path, len(left))
+        repeated = [field.name for field in schema if field.type == pa.string()]
         with (
-            pq.ParquetFile(path) as source,
-            pq.ParquetWriter(changed, source.schema_arrow, compression="zstd") as target,
+            pq.ParquetFile(path, read_dictionary=repeated) as source,
+            pq.ParquetWriter(changed, schema, compression="zstd") as target,
         ):
-            for batch in source.iter_batches(20_000):
+            for part in source.iter_batches(ROWS):
+                batch = _decoded(part, path.name)
                 keys = list(zip(*(batch.column(key).to_pylist() for key in ("task", "sample_id")), strict=True))
                 if not set(keys) <= left or len(set(keys)) < len(keys) or set(_texts(batch, "model")) - {label}:
                     raise SubmissionError(f"the run's {path.name} has not one row for each sample of its suite")
@@ -208,6 +216,46 @@ def _rewrite(path: Path, label: str, name: str, tasks: Sequence[str], asked: Exp
         raise SubmissionError(f"the run's {path.name} has not one row for each sample of its suite")
     changed.replace(path)
     return made
+
+
+def _plain_schema(path: Path, rows: int) -> pa.Schema:
+    """The columns of a table of evidence, once its footer promises no more than can be read here.
+
+    Raises SubmissionError for more rows or columns, for others than of text, numbers and truth values, and for a part
+    that is too large.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as source:
+        facts, schema = source.metadata, source.schema_arrow
+        if facts.num_rows != rows:
+            raise SubmissionError(f"the run's {path.name} has not one row for each sample of its suite")
+        if len(schema) > COLUMNS or {field.type for field in schema} - {pa.string(), pa.float64(), pa.bool_()}:
+            raise SubmissionError(f"the run's {path.name} has columns that no run writes")
+        sizes = [facts.row_group(place).total_byte_size for place in range(facts.num_row_groups)]
+        if max(sizes, default=0) > PART_BYTES or sum(sizes) > FILES[path.name]:
+            raise SubmissionError(f"the run's {path.name} unpacks to more than may be read of it")
+        return schema
+
+
+def _decoded(part: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """A part of a table, its texts written out: one that is kept once may stand in every row.
+
+    Raises SubmissionError where they take more than `PART_BYTES`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    packed = {place for place, field in enumerate(part.schema) if pa.types.is_dictionary(field.type)}
+    columns = {place: part.column(place) for place in packed}
+    lengths = (pc.binary_length(column.dictionary).take(column.indices) for column in columns.values())
+    if sum(pc.sum(one.cast(pa.int64())).as_py() or 0 for one in lengths) > PART_BYTES:
+        raise SubmissionError(f"the run's {name} unpacks to more than may be read of it")
+    return pa.RecordBatch.from_arrays(
+        [column.dictionary_decode() if place in packed else column for place, column in enumerate(part.columns)],
+        names=part.schema.names,
+    )
 
 
 def _texts(batch: pa.RecordBatch, name: str) -> Iterator[str]:
@@ -237,10 +285,24 @@ def _take_artefacts(folder: Path, made: set[str]) -> None:
         if folder.is_symlink() or (folder / name).parent.is_symlink():
             raise SubmissionError("the run has artefacts behind a link")
         with _plain(folder / name, ARTEFACT_BYTES) as stream:
-            content = stream.read()
-        if hashlib.sha256(content).hexdigest() != Path(name).stem:
+            _keep_artefact(stream, kept / name)
+
+
+def _keep_artefact(stream: IO[bytes], place: Path) -> None:
+    """Write what is read, piece by piece, to its place, if its hash is what the place is called after."""
+    place.parent.mkdir(exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    hashed = hashlib.sha256()
+    try:
+        with temporary.open("wb") as target:
+            while piece := stream.read(2**20):
+                hashed.update(piece)
+                target.write(piece)
+        if hashed.hexdigest() != place.stem:
             raise SubmissionError("the run has an artefact that is not what its name says")
-        store_artefact(str(kept), content, Path(name).suffix)
+        temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _renamed(document: dict[str, Any], name: str, spec: str) -> dict[str, Any]:

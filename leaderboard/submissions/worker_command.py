@@ -46,6 +46,7 @@ def worker(
     ] = None,
     memory_limit: Annotated[float, typer.Option(min=0.5, help="GiB of memory a run may take.")] = 8.0,
     time_limit: Annotated[float, typer.Option(min=0.1, help="Minutes a run may take.")] = 360.0,
+    disk_limit: Annotated[float, typer.Option(min=0.1, help="GiB that a run may write.")] = 64.0,
     lease: Annotated[float, typer.Option(min=2.0, help="Seconds until another takes over from a lost worker.")] = 60.0,
     plugin: Annotated[list[str] | None, typer.Option(help="A Python file with tasks or models of your own.")] = None,
     allow_network: Annotated[
@@ -64,7 +65,7 @@ def worker(
     network = _network(allow=allow_network)
     setting = Setting(
         artefacts=ArtefactStore(artefacts),
-        limits=RunLimits(memory=round(memory_limit * 2**30), seconds=time_limit * 60),
+        limits=RunLimits(memory=round(memory_limit * 2**30), seconds=time_limit * 60, disk=round(disk_limit * 2**30)),
         plugins=tuple(plugin or ()),
         network=network,
     )

@@ -179,10 +179,40 @@ def test_more_time_or_memory_than_allowed(tmp_path: Path) -> None:
     asked = Expected({"one": {"samples": 4}}, {})
     with pytest.raises(SubmissionError, match=r"took 0.[2-9] GiB of memory, more than 0.1; submit a smaller"):
         module._watch(
-            process, RunLimits(memory=2**27), module._Counter(tmp_path / "none", asked), lambda *_: None
+            process, RunLimits(memory=2**27), module._Counter(tmp_path / "none", asked), lambda *_: None, tmp_path
         )  # fmt: skip
     module._end(process)
     assert process.returncode == -9
+
+
+WRITES = {
+    "much": ("open('a', 'wb').write(bytes([1]) * 2**24); time.sleep(60)", "wrote more than 0.00390625 GiB"),
+    "much in deleted files": (
+        "held = [open(str(i), 'wb+') for i in range(8)]\n"
+        "for i, one in enumerate(held): os.remove(str(i)); one.write(bytes([1]) * 2**21); one.flush()\n"
+        "time.sleep(60)",
+        "wrote more than 0.00390625 GiB",
+    ),
+    "many files": ("[open(str(i), 'w') for i in range(200)]; time.sleep(60)", "made more than 100 files"),
+    "many folders": ("[os.mkdir(str(i)) for i in range(200)]; time.sleep(60)", "made more than 100 files"),
+    "deep": (
+        "for _ in range(30): os.mkdir('x' * 200); os.chdir('x' * 200)\ntime.sleep(60)", "cannot be looked",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_more_on_the_disk_than_allowed(tmp_path: Path, what: str) -> None:
+    text, reason = WRITES[what]
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "weights").write_bytes(bytes([1]) * 2**24)  # what it was given is not what it wrote
+    with pytest.raises(SubmissionError, match=reason):
+        ended(tmp_path, f"import os, time\n{text}", disk=2**22, files=100)
+
+
+def test_a_run_that_writes_little_is_let_be(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/")
+    ended(tmp_path, "import time; open('a', 'w').truncate(2**30); time.sleep(4)", disk=2**22, files=100)
 
 
 def test_whoever_is_told_may_end_it(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import soundfile
 from audiometry.benchmark.evaluate import evaluate
 from audiometry.benchmark.plan import RunSettings
 from audiometry.benchmark.store import Store
+from audiometry.leaderboard.submissions import published as module
 from audiometry.leaderboard.submissions.errors import SubmissionError
 from audiometry.leaderboard.submissions.published import OPEN, Expected, expected, published
 from audiometry.leaderboard.submissions.queue import Submission
@@ -151,6 +152,18 @@ def of_table(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Calla
     return lambda run: edit_table(run / name, change)
 
 
+def with_column(column: pa.Array) -> Callable[[Path], None]:
+    def change(run: Path) -> None:
+        table = pq.read_table(run / "outputs.parquet")
+        pq.write_table(table.append_column("more", column), run / "outputs.parquet", compression="zstd")
+
+    return change
+
+
+def too_long(run: Path) -> None:
+    (run / "results.json").write_text((run / "results.json").read_text() + " " * 2**25)
+
+
 ROWS = "has not one row for each sample of its suite"
 TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no run": (lambda run: (run / "run.json").unlink(), "left no run.json"),
@@ -184,6 +197,12 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "another sample": (of_table("scores.parquet", lambda frame: frame.assign(sample_id="x")), ROWS),
     "another model": (of_table("outputs.parquet", lambda frame: frame.assign(model="whisper")), ROWS),
     "no model": (of_table("outputs.parquet", lambda frame: frame.drop(columns="task")), "not readable"),
+    "much in a few bytes": (
+        with_column(pa.array(["x" * 2**21] * 4)), "outputs.parquet unpacks to more than may be read of it",
+    ),
+    "other columns": (with_column(pa.array([["x"]] * 4)), "outputs.parquet has columns that no run writes"),
+    "long results": (too_long, "left a results.json that is no plain file, or has more than"),
+    "deep results": (lambda run: (run / "results.json").write_text("[" * 100_000), "not readable"),
     "no table": (lambda run: (run / "outputs.parquet").write_text("PAR1 no"), "not readable"),
     "a path out": (
         of_table("outputs.parquet", lambda frame: frame.assign(audio_out="../../secret.wav")), "artefact that is none",
@@ -195,12 +214,35 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("how", TAMPERED)
-def test_what_is_not_published(home: Path, scratch: Path, made: tuple[Path, Expected], how: str) -> None:
+def test_what_is_not_published(
+    home: Path, scratch: Path, made: tuple[Path, Expected], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tamper, reason = TAMPERED[how]
     tamper(scratch / "out" / "run")
+    monkeypatch.setattr(module, "PART_BYTES", 2**22)  # so that what is too large is made in a moment
     with pytest.raises(SubmissionError, match=reason):
         publish(scratch, made[1])
     assert not list(home.glob("runs/*"))
+
+
+def test_a_part_that_is_large_by_its_footer_is_not_read(
+    home: Path, scratch: Path, made: tuple[Path, Expected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    monkeypatch.setattr(module, "PART_BYTES", 100)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(SubmissionError, match="unpacks to more than may be read of it"):
+        publish(scratch, made[1])
+
+
+def test_evidence_goes_through_as_it_was(home: Path, scratch: Path, made: tuple[Path, Expected]) -> None:
+    del home
+    before = pd.read_parquet(scratch / "out" / "run" / "scores.parquet")
+    _, _, folder = publish(scratch, made[1])
+    after = pd.read_parquet(folder / "scores.parquet")
+    pd.testing.assert_frame_equal(after.drop(columns="model"), before.drop(columns="model"))
+    schemas = [pq.read_schema(one / "outputs.parquet") for one in (scratch / "out" / "run", folder)]
+    assert schemas[0].equals(schemas[1])
 
 
 def test_sound_under_another_hash(home: Path, scratch: Path, made: tuple[Path, Expected]) -> None:
