@@ -22,6 +22,7 @@ from audiometry.tasks import (
     keyword,
     long_form,
     multilingual,
+    opinion_prediction,
     question_answering,
     recognition,
     robustness,
@@ -32,6 +33,7 @@ from audiometry.tasks import (
     suites,
     synthesis,
     transforms,
+    verification,
 )
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "keyword",
     "long_form",
     "multilingual",
+    "opinion_prediction",
     "question_answering",
     "recognition",
     "robustness",
@@ -66,4 +69,5 @@ __all__ = [
     "suites",
     "synthesis",
     "transforms",
+    "verification",
 ]

@@ -1,12 +1,13 @@
-"""Equal error rates of thousands of resamples at once, for bootstrap intervals.
+"""Equal error rates and minimum costs of thousands of resamples at once, for bootstrap intervals.
 
-A resample holds every trial of a cluster (a speaker, say) a whole number of times, its weight. Its value here is
-ASVspoof's equal error rate of the set with those repetitions, tie rule included, to the last bit.
+A resample holds every trial of a cluster (a speaker, say) a whole number of times, its weight. Its equal error rate
+here is ASVspoof's of the set with those repetitions, tie rule included, to the last bit.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.types import FloatArray, IntArray
+from audiometry.tasks.metrics.detection import DetectionCosts
 
-__all__ = ["resampled_attack_equal_error_rates", "resampled_equal_error_rate"]
+__all__ = ["resampled_attack_equal_error_rates", "resampled_equal_error_rate", "resampled_min_dcf"]
 
 _CELLS_IN_MEMORY = 1 << 23
 """Cells of the largest intermediate array, whatever the number of resamples: 64 MiB."""
@@ -89,6 +91,40 @@ def resampled_attack_equal_error_rates(
         chosen = (attacks == -1) | (attacks == kind)
         rows.append(resampled_equal_error_rate(score[chosen], attacks[chosen] == -1, code[chosen], weights))
     return np.stack(rows) if rows else np.empty((0, len(np.asarray(weights))))
+
+
+def resampled_min_dcf(
+    scores: ArrayLike, bona_fide: ArrayLike, cluster: ArrayLike, weights: ArrayLike, costs: Sequence[DetectionCosts]
+) -> FloatArray:
+    """Return the minimum normalised DCF of every resample at each of the `costs`, shape (costs, resamples).
+
+    The other arguments are those of `resampled_equal_error_rate`. Equal to `min_dcf` of the repeated trials: from 0
+    (some threshold makes no error) to 1 (none does better than rejecting all or accepting all), lower is better. NaN
+    for a resample without trials of one class. Trials of one score stand or fall together.
+
+    >>> scores, bona_fide = [0.0, 1.0, 2.0, 3.0], [False, True, False, True]
+    >>> equal = DetectionCosts(spoof_prior=0.5, miss_cost=1.0, false_alarm_cost=1.0)
+    >>> resampled_min_dcf(scores, bona_fide, [0, 1, 2, 3], [[1, 1, 1, 1], [1, 1, 3, 1], [0, 1, 0, 1]], [equal])
+    array([[0.5, 0.5, nan]])
+
+    Raises DataError as `resampled_equal_error_rate` does. Source: as `min_dcf`.
+    """
+    score, is_bona_fide, code, weight = _checked(scores, bona_fide, cluster, weights)
+    values = np.full((len(costs), len(weight)), np.nan)
+    order = np.argsort(score, kind="stable")
+    score, is_bona_fide, code = score[order], is_bona_fide[order], code[order]
+    ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)[: len(score)])
+    for row, one in enumerate(weight if len(score) else ()):
+        _check_whole(one)
+        held = one[code]
+        rejected = [np.cumsum(np.where(chosen, held, 0.0))[ends] for chosen in (is_bona_fide, ~is_bona_fide)]
+        if min(part[-1] for part in rejected) <= 0:
+            continue
+        miss, caught = (np.append(0.0, part) / part[-1] for part in rejected)
+        for place, cost in enumerate(costs):
+            lowest = (cost.miss_weight * miss + cost.false_alarm_weight * (1.0 - caught)).min()
+            values[place, row] = lowest / cost.default_cost
+    return values
 
 
 def _checked(

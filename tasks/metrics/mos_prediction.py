@@ -73,7 +73,8 @@ def prediction_reduce() -> Reduce:
     Counts of each utterance: `system` (a code), `predicted`, `people`, and `answered` (0 for a failed sample, which has
     no prediction and enters nothing: its failure stands beside the numbers). Cluster by system for an interval that
     speaks of other systems, by utterance for these systems. A system that a resample leaves out is left out of the
-    system level. Whole weights give exactly what repeating the utterances would.
+    system level. Whole weights give exactly what repeating the utterances would; where the clusters are the systems,
+    what repeating the systems would: one that a resample holds twice is two systems.
 
     >>> counts = {"system": np.array([0.0, 0, 1]), "predicted": np.array([3.0, 4, 2]), "people": np.array([3.0, 5, 1]),
     ...           "answered": np.ones(3)}
@@ -86,7 +87,8 @@ def prediction_reduce() -> Reduce:
         answered = table.counts["answered"] > 0
         codes = table.counts["system"][answered].astype(np.int64)
         order = _order(table.counts["predicted"][answered], table.counts["people"][answered])
-        rows = [_both_levels(codes, order, row[answered]) for row in sample_weights(table, weights)]
+        by_system = _same_groups(codes, table.cluster[answered])
+        rows = [_both_levels(codes, order, row[answered], by_system) for row in sample_weights(table, weights)]
         return {metric.name: np.array([row[metric.name] for row in rows]) for metric in PREDICTION_METRICS}
 
     return reduce
@@ -167,13 +169,24 @@ def _concordance(order: _Order, ours: FloatArray, weights: FloatArray) -> float:
     return balance - float(ours @ ours - pairs @ pairs) / 2
 
 
-def _both_levels(system: IntArray, order: _Order, weights: FloatArray) -> dict[str, float]:
-    """System and utterance level, for weights and systems in the order that the items came in."""
+def _same_groups(first: IntArray, second: IntArray) -> bool:
+    """Whether both codings part the items alike."""
+    pairs = {*zip(first.tolist(), second.tolist(), strict=True)}
+    return len(pairs) == len({*first.tolist()}) == len({*second.tolist()})
+
+
+def _both_levels(system: IntArray, order: _Order, weights: FloatArray, by_system: bool = False) -> dict[str, float]:
+    """System and utterance level, for weights and systems in the order that the items came in.
+
+    With `by_system` a weight, the same for all items of a system, says how often the system stands there.
+    """
     system, weights = system[order.back], weights[order.back]
     held = np.bincount(system, weights=weights)
     there = held > 0
     means = [np.bincount(system, weights=weights * side)[there] / held[there] for side in (order.ours, order.theirs)]
-    values = _statistics(_order(*means), np.ones(int(there.sum()))), _statistics(order, weights)
+    times = held[there] / np.bincount(system)[there] if by_system else np.ones(int(there.sum()))
+    systems = _order(*means)
+    values = _statistics(systems, times[systems.back]), _statistics(order, weights)
     return {f"{level}_{name}": row[name] for level, row in zip(LEVELS, values, strict=True) for name in STATISTICS}
 
 

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from audiometry.benchmark.errors import DataError
-from audiometry.tasks.metrics.detection import equal_error_rate
+from audiometry.tasks.metrics.detection import ASVSPOOF5_COSTS, DetectionCosts, equal_error_rate, min_dcf
 from audiometry.tasks.metrics.detection_resampling import (
     resampled_attack_equal_error_rates,
     resampled_equal_error_rate,
+    resampled_min_dcf,
 )
 
 
@@ -132,3 +133,35 @@ def test_bad_input_is_refused(scores: list[float], cluster: list[float], weights
 def test_attacks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="shapes"):
         resampled_attack_equal_error_rates([0.0, 1.0], [-1], [0, 0], [[1]])
+
+
+COSTS = (ASVSPOOF5_COSTS, DetectionCosts(0.99, 1.0, 1.0))
+
+
+@given(
+    st.data(),
+    st.lists(st.tuples(st.integers(-2, 2).map(float), st.booleans(), st.integers(0, 3)), min_size=1, max_size=12),
+)
+def test_minimum_costs_equal_those_of_the_repeated_trials(
+    data: st.DataObject, trials: list[tuple[float, bool, int]]
+) -> None:
+    scores, bona_fide, cluster = (np.array(column) for column in zip(*trials, strict=True))
+    scores[data.draw(st.integers(0, len(scores) - 1))] = data.draw(st.sampled_from([-np.inf, np.inf, 0.0]))
+    weights = data.draw(arrays.arrays(np.int64, (4, 4), elements=st.integers(0, 5)))
+    found = resampled_min_dcf(scores, bona_fide, cluster, weights, COSTS)
+    for row, weight in enumerate(weights):
+        trial = np.repeat(np.arange(len(scores)), weight[cluster].astype(int))
+        positive, negative = scores[trial][bona_fide[trial]], scores[trial][~bona_fide[trial]]
+        both = len(positive) and len(negative)
+        expected = [min_dcf(positive, negative, cost).value if both else np.nan for cost in COSTS]
+        assert found[:, row] == pytest.approx(expected, nan_ok=True)
+
+
+def test_minimum_costs_by_hand_and_without_trials() -> None:
+    # rejecting 0s and 1b: half of the bona fide missed, half of the spoofs accepted; rejecting 2s too: half and none
+    equal = DetectionCosts(0.5, 1.0, 1.0)
+    found = resampled_min_dcf([0, 1, 2, 3], [False, True, False, True], [0, 0, 0, 0], [[1], [3]], [equal])
+    assert found.tolist() == [[0.5, 0.5]]
+    assert np.isnan(resampled_min_dcf([], [], np.zeros(0, int), np.ones((2, 1)), COSTS)).all()
+    with pytest.raises(DataError, match="whole numbers from 0"):
+        resampled_min_dcf([0, 1], [True, False], [0, 0], [[0.5]], COSTS)

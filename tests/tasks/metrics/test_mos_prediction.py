@@ -107,6 +107,30 @@ def test_reduction_equals_repeating_the_utterances_and_leaves_failures_out(seed)
             assert value[i] == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
 
 
+def test_a_system_drawn_twice_is_two_systems_where_systems_are_the_clusters():
+    generator = np.random.default_rng(4)
+    system = np.repeat(np.arange(6), 3)
+    counts = {
+        "system": system.astype(float),
+        "predicted": generator.normal(size=18),
+        "people": generator.normal(size=18),
+        "answered": np.where(np.arange(18) == 7, 0.0, 1.0),
+    }
+    cluster = np.array([3, 0, 5, 1, 2, 4])[system]
+    table = ScoreTable(counts, cluster, np.zeros(18, int), np.zeros(6, int))
+    weights = generator.integers(0, 4, (5, 6)).astype(float)
+    values = prediction_reduce()(table, weights)
+    for i, weight in enumerate(weights):
+        rows, names = [], []
+        for row in np.flatnonzero(counts["answered"]):
+            times = int(weight[cluster[row]])
+            rows += [row] * times
+            names += [f"{system[row]}-{copy}" for copy in range(times)]
+        expected = both_levels_through_scipy(np.array(names), counts["predicted"][rows], counts["people"][rows])
+        for name, value in values.items():
+            assert value[i] == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
+
+
 def test_a_resample_of_nothing_is_nan():
     counts = {name: np.ones(3) for name in ("system", "predicted", "people", "answered")}
     table = ScoreTable(counts, np.arange(3), np.zeros(3, int), np.zeros(3, int))
@@ -127,6 +151,37 @@ def test_reduction_forms_intervals_under_the_projects_statistics(size):
     found = intervals(table, prediction_reduce(), PREDICTION_METRICS, seed=1, resamples=200)
     for name, interval in found.items():
         assert interval.low < interval.value < interval.high, name
+
+
+def coverage(systems, repeats, each=4):
+    """Share of intervals, clustered by system, that hold the value of a large population of systems, by metric."""
+    metrics = [one for one in PREDICTION_METRICS if one.name in ("system_srcc", "system_lcc", "system_mse")]
+
+    def draw(generator, number):
+        truth = generator.normal(3.2, 0.7, number)
+        heard = 3.2 + 0.8 * (truth - 3.2) + generator.normal(0, 0.7 * 0.6, number)
+        people = np.repeat(truth, each) + generator.normal(0, 0.4, number * each)
+        return people, np.repeat(heard, each) + generator.normal(0, 0.4, number * each)
+
+    people, predicted = draw(np.random.default_rng(99), 100_000)
+    everyone = prediction_agreement(np.repeat(np.arange(100_000), each), predicted, people)
+    held = {one.name: 0 for one in metrics}
+    for seed in range(repeats):
+        people, predicted = draw(np.random.default_rng(seed), systems)
+        codes = np.repeat(np.arange(systems), each)
+        ones = np.ones(len(codes))
+        counts = {"system": codes.astype(float), "predicted": predicted, "people": people, "answered": ones}
+        table = ScoreTable(counts, codes, np.zeros(len(codes), int), np.zeros(systems, int))
+        found = intervals(table, prediction_reduce(), metrics, seed=seed, resamples=200)
+        for name, one in found.items():
+            held[name] += one.low <= everyone[name] <= one.high
+    return {name: count / repeats for name, count in held.items()}
+
+
+@pytest.mark.slow
+def test_intervals_speak_of_other_systems():
+    found = coverage(40, 50)
+    assert min(found["system_srcc"], found["system_lcc"]) >= 0.86  # three standard errors below 95 %
 
 
 def test_bad_input_is_refused():
