@@ -141,8 +141,8 @@ def _overview(protocols: list[tuple[Protocol, pd.DataFrame]]) -> Iterator[tuple[
     """The headline ranking of every protocol, as data."""
     import pandas as pd
 
-    columns = ["rank", "tie_group", "model", "value", "low", "high", "unit", "direction", "n", "failed", "empty", "place",
-               "origin", "run"]  # fmt: skip
+    columns = ["rank", "tie_group", "model", "value", "low", "high", "unit", "direction", "n", "failed", "empty",
+               "place", "origin", "run"]  # fmt: skip
     frames = [
         ranking[columns].assign(task=protocol.task, protocol=protocol.digest, metric=protocol.metrics[0])
         for protocol, ranking in protocols

@@ -37,6 +37,9 @@ __all__ = [
 
 LATEST = "latest"
 
+PATHS = ("folder", "audio")
+"""Columns that are never given away: where things are on this machine."""
+
 EMPTY = """<div class="am-callout am-info" role="note"><p><b>There are no results yet.</b></p>
 <p>Type <code>make demo</code> to rank the built-in models on real speech, or run one of your own:</p>
 <p><code>audiometry run -m whisper,pocketsphinx -t wer-asterisk-en</code></p>
@@ -204,7 +207,8 @@ def paged(rows: pd.DataFrame, size: int, place: DeltaGenerator | None = None) ->
 
 
 def share(frame: pd.DataFrame, link: Mapping[str, str | list[str]], name: str, task: str) -> None:
-    """The permanent link to this view, how to cite it, and its rows to download."""
+    """The permanent link to this view, how to cite it, and its rows to download, without paths of this machine."""
+    frame = frame.drop(columns=list(PATHS), errors="ignore")
     st.html('<h2 class="am-label">Permanent link to this view</h2>')
     base = (st.context.url or "").split("?")[0]
     address = f"{base}?{urlencode(link, doseq=True)}"
