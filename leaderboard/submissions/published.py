@@ -324,6 +324,10 @@ def _keep(staged: Path, run_id: str, document: Mapping[str, Any], results: Seque
     place = paths.runs_folder() / run_id
     place.parent.mkdir(parents=True, exist_ok=True)
     hidden = place.with_name(f".{run_id}")
-    shutil.copytree(staged, hidden)
-    hidden.replace(place)
+    try:
+        shutil.copytree(staged, hidden)
+        hidden.replace(place)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
     return place

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import secrets
 import shutil
 import threading
@@ -19,11 +20,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from audiometry.benchmark import paths
-from audiometry.benchmark.errors import AudiometryError, StoreError, UserError
+from audiometry.benchmark.errors import AudiometryError, StoreError, UnknownNameError, UserError
 from audiometry.leaderboard.submissions.attempt import AttemptError, Done, Tell
 from audiometry.leaderboard.submissions.errors import SubmissionError
 from audiometry.leaderboard.submissions.patience import patiently
 from audiometry.leaderboard.submissions.queue import Queue, Submission
+from audiometry.leaderboard.submissions.states import REJECTED, VERIFIED
 
 __all__ = ["LEASE_SECONDS", "LostError", "Perform", "StoppedError", "Worker", "new_owner"]
 
@@ -35,6 +37,9 @@ BEATS = 4
 
 LAST_SECONDS = 5.0
 """How long a worker that ends waits for the database."""
+
+FOLDER = re.compile(r"\.?(?P<submission>[0-9]{8}-[0-9]{6}-[0-9a-f]{8})-[0-9a-f]+")
+"""The folder of a submission's run, as `published` names it; with a dot, while it is being written."""
 
 Perform = Callable[[Submission, Path, Tell], Done]
 """Runs a submission's suite in an empty scratch folder; see `attempt.run_suite`."""
@@ -75,6 +80,7 @@ class Worker:
         submission is then given back.
         """
         ended = 0
+        patiently(self._sweep, stop=self.stop)
         while not self.stop.is_set():
             submission = patiently(self._lease, stop=self.stop)
             if submission is not None:
@@ -90,13 +96,21 @@ class Worker:
         return self.queue.lease(self.owner, self.lease_seconds, suites=self.suites)
 
     def _attempt(self, submission: Submission) -> bool:
-        """Try one submission; whether that ended it."""
+        """Try one submission; whether that ended it. The folder of a run that is not verified is removed."""
+        made: list[Done] = []
+        try:
+            return self._try(submission, made)
+        finally:
+            for done in made:
+                self._drop(submission.id, done)
+
+    def _try(self, submission: Submission, made: list[Done]) -> bool:
         one = submission.id
         try:
             scratch = TemporaryDirectory(prefix="audiometry-submission-", ignore_cleanup_errors=True)
             with scratch as folder, _Heart(self, one) as heart:
-                done = self.perform(submission, Path(folder), heart.tell)
-                return self._verify(one, done)
+                made.append(self.perform(submission, Path(folder), heart.tell))
+                return self._verify(one, made[-1])
         except LostError:
             log.warning("submission lost to another worker", extra={"submission": one})
         except StoppedError:
@@ -116,13 +130,35 @@ class Worker:
     def _verify(self, submission_id: str, done: Done) -> bool:
         folder = str(done.folder)
         if not patiently(lambda: self.queue.verify(submission_id, self.owner, done.run, done.results, folder)):
-            shutil.rmtree(done.folder, ignore_errors=True)
             raise LostError(submission_id)
         log.info("submission verified", extra={"submission": submission_id, "run": done.run["id"]})
-        for other in paths.runs_folder().glob(f"*{submission_id}-*"):  # of workers that died before this one
-            if other != done.folder:
-                shutil.rmtree(other, ignore_errors=True)
+        _remove(submission_id, but=done.folder)
         return True
+
+    def _drop(self, submission_id: str, done: Done) -> None:
+        """Remove the folder of a run, if it is sure that the run was not verified and never will be."""
+        try:
+            now = self.queue.get(submission_id)
+        except StoreError as error:  # `_sweep` finds it another time
+            log.warning("folder left", extra={"submission": submission_id, "reason": str(error)})
+        except UnknownNameError:
+            shutil.rmtree(done.folder, ignore_errors=True)
+        else:
+            if now.run_id != done.run["id"] and now.owner != self.owner:
+                shutil.rmtree(done.folder, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove the folders of runs that workers left when they died, of submissions that ended otherwise since."""
+        found = (FOLDER.fullmatch(path.name) for path in paths.runs_folder().glob("*"))
+        for one in {match["submission"] for match in found if match}:
+            try:
+                now = self.queue.get(one)
+            except UnknownNameError:  # of another store
+                continue
+            if now.state == VERIFIED:
+                _remove(one, but=paths.runs_folder() / str(now.run_id))
+            elif now.state == REJECTED:
+                _remove(one)
 
     def _give_back(self, submission_id: str) -> None:
         """Let another worker have it at once; without a database that happens when the lease runs out."""
@@ -134,7 +170,17 @@ class Worker:
     def _fail(self, submission_id: str, reason: str, **attempts: int) -> bool:
         state = patiently(lambda: self.queue.fail(submission_id, self.owner, reason, **attempts))
         log.warning("attempt failed", extra={"submission": submission_id, "state": state, "reason": reason})
-        return state == "rejected"
+        if state == REJECTED:
+            _remove(submission_id)
+        return state == REJECTED
+
+
+def _remove(submission_id: str, but: Path | None = None) -> None:
+    """Remove the folders of a submission's runs, those that were being written too, `but` one."""
+    for folder in paths.runs_folder().glob("*"):
+        match = FOLDER.fullmatch(folder.name)
+        if match and match["submission"] == submission_id and folder != but:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Heart:

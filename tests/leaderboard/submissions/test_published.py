@@ -245,6 +245,20 @@ def test_evidence_goes_through_as_it_was(home: Path, scratch: Path, made: tuple[
     assert schemas[0].equals(schemas[1])
 
 
+def test_a_folder_that_cannot_be_kept_whole_is_not_kept(
+    home: Path, scratch: Path, made: tuple[Path, Expected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(source: Path, target: Path) -> None:
+        target.mkdir()
+        shutil.copy(source / "run.json", target)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.shutil, "copytree", half)
+    with pytest.raises(OSError, match="No space left"):
+        publish(scratch, made[1])
+    assert list((home / "runs").iterdir()) == []
+
+
 def test_sound_under_another_hash(home: Path, scratch: Path, made: tuple[Path, Expected]) -> None:
     (sound,) = (scratch / "home" / "artefacts").glob("*/*.wav")
     sound.write_bytes(b"another")

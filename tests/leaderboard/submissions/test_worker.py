@@ -234,6 +234,72 @@ def test_the_answer_to_the_last_move_is_lost(queue: Queue, home: Path, monkeypat
     assert (home / "runs" / f"{one}-1").is_dir()
 
 
+def kept_runs(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "runs").iterdir())
+
+
+@pytest.mark.parametrize("error", [StoreError("disk is full"), ValueError("a bug"), DataError("not here")], ids=repr)
+def test_a_run_that_could_not_be_put_in_leaves_no_folder(
+    queue: Queue, home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    one = queued(queue)
+
+    def verify(*_: object) -> bool:
+        assert kept_runs(home) == [f"{one}-{queue.get(one).attempts}"]
+        raise error
+
+    monkeypatch.setattr(queue, "verify", verify)
+    worker = Worker(queue, well(home))
+    if isinstance(error, DataError):
+        with pytest.raises(DataError):
+            worker.work(once=True)
+    else:
+        assert worker.work(once=True) == 1
+    assert queue.get(one).state == ("queued" if isinstance(error, DataError) else "rejected")
+    assert kept_runs(home) == []
+
+
+def test_a_folder_stays_while_it_is_not_known_whether_its_run_is_in(
+    queue: Queue, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is lost, and then the database is away for longer than anybody waits."""
+    one = queued(queue)
+    verify = queue.verify
+
+    def lose(*given: Any) -> bool:
+        assert verify(*given)
+        raise StoreError("the answer was lost")
+
+    def gone(*_: object) -> None:
+        raise StoreError("the database is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "verify", lose)
+        patched.setattr(queue, "fail", gone)
+        patched.setattr(queue, "get", gone)
+        with pytest.raises(StoreError, match="gone"):
+            Worker(queue, well(home)).work(once=True)
+    assert kept_runs(home) == [f"{one}-1"]
+    assert Worker(queue, well(home)).work(once=True) == 0
+    assert (queue.get(one).state, kept_runs(home)) == ("verified", [f"{one}-1"])
+
+
+def test_folders_that_killed_workers_left_go_when_the_submission_is_rejected(queue: Queue, home: Path) -> None:
+    ids = [queued(queue) for _ in range(3)]
+    others = ["20260101-120000-abcdef", "20260101-120000-0a1b2c3d-9"]  # of `audiometry run`, and of another store
+    for left in (f"{ids[0]}-a", f".{ids[0]}-b", f"{ids[1]}-a", f"{ids[2]}-a", *others):
+        (home / "runs" / left).mkdir(parents=True)
+    queue.reject(ids[1], "lost too often")  # as `lease` does it, which knows of no folders
+
+    def perform(submission: Submission, folder: Path, tell: Tell) -> Done:
+        if submission.id == ids[0]:
+            raise SubmissionError("too slow")
+        return well(home)(submission, folder, tell)
+
+    assert Worker(queue, perform).work(once=True) == 2
+    assert kept_runs(home) == sorted([f"{ids[2]}-1", *others])
+
+
 def test_told_to_end_without_a_database_it_does_not_wait(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     one = queued(queue)
 
