@@ -47,8 +47,10 @@ def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
     find = shared.find_box("Find a model", bar)
     order = suite_board.find_models(suite_board.board_of(state, suite), find)
     page = list(shared.paged(order, ROWS)["model"])
+    link = {"show": WAYS[0], "suite": suite.name} | ({"find": find} if find else {}) | shared.turned()
     if not page:
         st.html(markup.callout("No model is left: take another part of a name.", "am-info"))
+        shared.share(order, link, "heat map", f"{suite.name} {suite.version}".strip())
         return
     cells = suite_board.cells_of(state, suite)
     shown = cells[cells["model"].isin(page)]
@@ -62,7 +64,6 @@ def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
     st.html(heatmap.heatmap_html(shown, page, columns, "protocol", CAPTION_TASKS, "models"))
     names = ["model", "task", "metric", "value", "low", "high", "unit", "direction", "n", "failed", "origin", "run",
              "created", "shade", "top"]  # fmt: skip
-    link = {"show": WAYS[0], "suite": suite.name} | ({"find": find} if find else {})
     rows = cells[cells["model"].isin(order["model"])][names]
     shared.share(rows.astype({"model": object}), link, "heat map", f"{suite.name} {suite.version}".strip())
 
@@ -74,6 +75,7 @@ def _slices(store: Store) -> None:
     dimensions = board.slice_dimensions(choice.results)
     if not dimensions:
         st.html(markup.callout("This task has no slices.", "am-info"))
+        shared.share(choice.results, choice.link | {"show": WAYS[1]}, "heat map", choice.task)
         return
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     dimension = shared.choose("Slice by", dimensions, "slice", place=bar)
@@ -90,7 +92,7 @@ def _slices(store: Store) -> None:
     st.html(heatmap.heatmap_html(cells, page, columns, "group", CAPTION_SLICES, "models"))
     names = ["model", "group", "value", "low", "high", "unit", "direction", "n", "failed", "notes", "origin", "run",
              "created", "shade", "top"]  # fmt: skip
-    link = choice.link | {"show": WAYS[1], "slice": dimension} | ({"find": find} if find else {})
+    link = choice.link | {"show": WAYS[1], "slice": dimension} | ({"find": find} if find else {}) | shared.turned()
     shared.share(cells[cells["model"].isin(order["model"])][names], link, "heat map", choice.task)
 
 

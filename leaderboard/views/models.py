@@ -41,8 +41,9 @@ def show() -> None:
     _card(model, latest, past, documents)
     _numbers(latest)
     _took(model, past[past["run"].isin(runs)], documents)
-    _history(past)
-    shared.share(latest, {"model": model}, "model", model)
+    digest = _history(past)
+    link = {"model": model, "protocol": digest} | ({"find": find} if find else {}) | shared.turned()
+    shared.share(latest, link, "model", model)
 
 
 def _card(model: str, latest: pd.DataFrame, past: pd.DataFrame, documents: Mapping[str, Mapping[str, Any]]) -> None:
@@ -74,7 +75,8 @@ def _took(model: str, past: pd.DataFrame, documents: Mapping[str, Mapping[str, A
     st.html(model_markup.runs_table(history.run_rows(past, documents, model)))
 
 
-def _history(past: pd.DataFrame) -> None:
+def _history(past: pd.DataFrame) -> str:
+    """One task's headline in every run; gives the protocol that was chosen."""
     st.html('<h2 class="am-label">History</h2>')
     rows = history.headline_history(past)
     times = rows["protocol"].value_counts()
@@ -92,3 +94,4 @@ def _history(past: pd.DataFrame) -> None:
         width="stretch", theme=None, config={"displayModeBar": False}, key="history",
     )  # fmt: skip
     st.html(model_markup.history_table(part, name))
+    return digest

@@ -63,7 +63,7 @@ def show() -> None:
     with st.expander("How to read this"):
         st.markdown(HOW)
     kept = {"find": find} if find else {}
-    kept |= {"origin": origin[0]} if origin else {}
+    kept |= ({"origin": origin[0]} if origin else {}) | shared.turned()
     name = f"{suite.name} {suite.version}".strip()
     shared.share(chosen.rename(columns={"newest": "created"}), {"suite": suite.name, **kept}, "suite", name)
 

@@ -60,7 +60,7 @@ def show() -> None:
     chosen = suite_board.find_models(rows, find)
     page = shared.paged(chosen, ROWS, bar)
     table.html(_table(page, choice, paired_ranks.how_ranked(pairs)))
-    with_controls = st.toggle("Controls in the plot", key="controls")
+    with_controls = shared.switch("Controls in the plot", "controls")
     drawn = page if with_controls else page[page["place"] != "control"]
     st.plotly_chart(
         figures.ranking_figure(drawn, title=f"{choice.title}, with 95 % intervals", dark=shared.is_dark()),
@@ -68,7 +68,8 @@ def show() -> None:
     )  # fmt: skip
     with st.expander("How to read this"):
         st.markdown(HOW)
-    shared.share(chosen, choice.link | ({"find": find} if find else {}), "ranking", choice.task)
+    link = choice.link | ({"find": find} if find else {}) | shared.turned()
+    shared.share(chosen, link | ({"controls": "on"} if with_controls else {}), "ranking", choice.task)
 
 
 def _table(page: pd.DataFrame, choice: shared.Choice, how: str) -> str:

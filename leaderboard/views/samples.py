@@ -53,16 +53,17 @@ def show() -> None:
     chosen = _filtered(found, boxes[1:])
     _summary(row, choice)
     link = choice.link | {"model": model}
+    link |= {name: st.query_params[name] for name in ("status", "group", "order")}
     if chosen.empty:
         st.html(markup.callout("No sample is left: choose fewer filters.", "am-info"))
+        shared.share(chosen, link, "samples", choice.task)
         return
     sample_id = _choose_sample(chosen)
     ours = choice.results[choice.results["model"] == model]["origin"].iloc[0] != "self-reported"
     _sample(chosen[chosen["sample_id"] == sample_id].iloc[0], found, ours=ours)
     with st.expander(f"All {len(chosen):,} samples of this choice"):
         st.dataframe(_listing(chosen.head(LISTED)), hide_index=True, width="stretch")
-    kept = {name: st.query_params[name] for name in ("status", "group", "order") if name in st.query_params}
-    shared.share(chosen.assign(created=row["created"]), link | kept | {"sample": sample_id}, "samples", choice.task)
+    shared.share(chosen.assign(created=row["created"]), link | {"sample": sample_id}, "samples", choice.task)
 
 
 def _summary(row: pd.Series, choice: shared.Choice) -> None:

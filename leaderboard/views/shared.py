@@ -33,6 +33,8 @@ __all__ = [
     "paged",
     "share",
     "summary_of",
+    "switch",
+    "turned",
 ]
 
 LATEST = "latest"
@@ -204,6 +206,26 @@ def paged(rows: pd.DataFrame, size: int, place: DeltaGenerator | None = None) ->
 
     page = int(choose("Rows", names, "page", show=show, place=place, draw=pages > 1))
     return rows.iloc[(page - 1) * size : page * size]
+
+
+def turned() -> dict[str, str]:
+    """What a link carries of the page that the reader turned to: nothing for the first."""
+    page = st.query_params.get("page", "1")
+    return {} if page == "1" else {"page": page}
+
+
+def switch(label: str, name: str) -> bool:
+    """A switch, off unless the address holds `name`."""
+    asked, kept = name in st.query_params, st.session_state.get(f"kept:{name}", False)
+    if asked != kept:  # a link, or the browser's Back button
+        st.session_state[name] = asked
+    on = st.toggle(label, key=name)
+    st.session_state[f"kept:{name}"] = on
+    if on:
+        st.query_params[name] = "on"
+    elif name in st.query_params:
+        del st.query_params[name]
+    return on
 
 
 def share(frame: pd.DataFrame, link: Mapping[str, str | list[str]], name: str, task: str) -> None:

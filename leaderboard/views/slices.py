@@ -26,6 +26,7 @@ def show() -> None:
     dimensions = board.slice_dimensions(choice.results)
     if not dimensions:
         st.html(markup.callout("This task has no slices.", "am-info"))
+        shared.share(choice.results, choice.link, "slices", choice.task)
         return
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     dimension = shared.choose("Slice by", dimensions, "slice", place=left)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from audiometry.benchmark.errors import UserError
+from audiometry.benchmark.errors import UnknownNameError, UserError
 from audiometry.leaderboard import markup, sign_in, submission_board, uploads
 from audiometry.leaderboard.submissions.artefacts import ArtefactStore
 from audiometry.leaderboard.submissions.queue import Queue
@@ -70,14 +71,13 @@ def show() -> None:
         rows = _rows(store, wanted, page, signed_in=actor is not None)
         active = any(row["state"] in submission_board.ACTIVE for row in rows)
         st.fragment(_table, run_every=AGAIN if active else None)(wanted, page, actor is not None, again=active)
-        if not rows:
-            return
         chosen = _one(store, actor, rows)
     import pandas as pd
 
     with st.expander("How to submit"):
         st.markdown(HOW)
-    shared.share(pd.DataFrame(rows), {"state": state, "page": page, "submission": chosen}, "submissions", state)
+    link = {"state": state, "page": page} | ({"submission": chosen} if chosen else {})
+    shared.share(pd.DataFrame(rows), link, "submissions", state)
 
 
 @st.cache_resource(show_spinner=False)
@@ -185,10 +185,24 @@ def _table(state: str | None, page: str, signed_in: bool, *, again: bool) -> Non
 
 
 def _one(store: Store, actor: Actor | None, rows: Sequence[dict[str, Any]]) -> str:
-    """Every state that one submission came through; its id."""
+    """Every state that one submission came through; its id. A link's is offered wherever it stands in the list."""
+    rows = [*rows, *_asked(store, rows, signed_in=actor is not None)]
     ids = [row["id"] for row in rows]
+    if not ids:
+        return ""
     submitters = {row["id"]: row["submitter"] for row in rows}
     chosen = shared.choose("What happened to", ids, "submission")
     whole = actor is not None and (actor.may("read everything") or actor.name == submitters[chosen])
     st.html(submission_board.events_table(Queue(store).events(chosen), whole=whole))
     return chosen
+
+
+def _asked(store: Store, rows: Sequence[dict[str, Any]], *, signed_in: bool) -> list[dict[str, Any]]:
+    """The submission that the address names, where it is none of `rows`."""
+    asked = st.query_params.get("submission", "")
+    if re.fullmatch(r"[\w-]{1,100}", asked, re.ASCII) is None or any(row["id"] == asked for row in rows):
+        return []
+    try:
+        return submission_board.rows_of([Queue(store).get(asked)], signed_in=signed_in)
+    except UnknownNameError:  # there is none: the box says so
+        return []

@@ -15,7 +15,7 @@ def draw(page: str) -> None:
     importlib.import_module(f"audiometry.leaderboard.views.{page}").show()
 
 
-def opened(page: str, **parameters: str | list[str]) -> AppTest:
+def opened(page: str, /, **parameters: str | list[str]) -> AppTest:
     """A page, with parameters in its address."""
     test = AppTest.from_function(draw, args=(page,), default_timeout=120)
     for name, value in parameters.items():
