@@ -58,6 +58,8 @@ def export_site(store: Store, folder: Path, *, title: str = "Leaderboard") -> Ex
     listed: dict[str, str] = {}
     written = 0
     try:
+        if not (folder / LIST).exists():  # by it the folder is ours, should this export be interrupted
+            _write(folder / LIST, json.dumps({"files": {}}).encode())
         for name, content in site_files(store, title=title):
             listed[name] = hashlib.sha256(content).hexdigest()
             written += _write(folder / name, content)

@@ -17,6 +17,7 @@ import pytest
 from audiometry.benchmark.cli import main
 from audiometry.benchmark.errors import StoreError, UserError
 from audiometry.benchmark.store import Store
+from audiometry.leaderboard.site import build
 from audiometry.leaderboard.site.build import LIST, export_site, site_files
 from audiometry.leaderboard.site.look import POLICY, slug
 from audiometry.leaderboard.site.parts import model_path
@@ -232,6 +233,24 @@ def test_an_empty_store_gives_a_page_that_says_so(store: Store, tmp_path: Path) 
     export_site(store, tmp_path / "site")
     assert "There are no results yet." in (tmp_path / "site" / "index.html").read_text()
     assert json.loads((tmp_path / "site" / "board.json").read_text()) == []
+
+
+def test_an_export_that_was_interrupted_is_no_obstacle(
+    usual_run: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+
+    def broken(*_: object, **__: object) -> Iterator[tuple[str, bytes]]:
+        yield from [*site_files(store)][:5]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(build, "site_files", broken)
+        export_site(store, site)
+    assert len(written(site)) == 6
+    done = export_site(store, site)
+    assert done.files == len(written(site)) - 1
+    assert done.written == done.files - 5
 
 
 def test_a_folder_of_somebody_else_is_left_alone(usual_run: Path, store: Store, tmp_path: Path) -> None:
