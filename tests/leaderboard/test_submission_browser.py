@@ -41,6 +41,9 @@ EVIL = "<img src=x onerror=alert(1)>"
 LONG = "x" * 10_000
 WEIGHTS = Path(audiometry.models.baselines.__file__).parent / "weights" / "lfcc-gmm.safetensors"
 
+WORKED_ON_IN = (".incoming-", "audiometry-page-", "audiometry-submission-", "audiometry-upload-", "audiometry-probe-")
+"""What the names of folders begin with that an upload, or a run of it, is worked on in; they are gone afterwards."""
+
 # A suite of one small task, for the server that checks what it is asked and for the worker that runs it.
 PLUGIN = '''
 from audiometry.benchmark.registry import suite, task
@@ -95,9 +98,14 @@ class Place:
             return tokens.create(store, f"Ada ({role})", role)
 
     def kept(self) -> list[Path]:
-        """Files that a submission left: in the artefact store, and where it was unpacked."""
+        """What a submission left, in the artefact store and where it was unpacked: files, links, and our folders."""
         folders = (self.home / "submissions", self.scratch)
-        return [path for folder in folders for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
+        return [path for folder in folders for path in folder.rglob("*") if not path.is_dir() or ours(path)]
+
+
+def ours(path: Path) -> bool:
+    """Whether it is a link, or a folder that an upload is worked on in."""
+    return path.is_symlink() or path.name.startswith(WORKED_ON_IN)
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +351,7 @@ def test_who_may_only_read_is_told_so_and_signs_out(place: Place, reader: Any) -
 
 
 def test_nothing_is_left_in_the_place_for_temporary_files(place: Place) -> None:
-    """After all of the above: neither an upload nor what was unpacked."""
-    left = [path for path in place.scratch.rglob("*") if path.is_file()]
-    assert [path for path in left if "audiometry" in str(path.relative_to(place.scratch))] == []
+    """After all of the above: neither an upload nor what was unpacked, nor an empty folder that it was in."""
+    left = [str(path.relative_to(place.scratch)) for path in place.scratch.rglob("*")]
+    assert [name for name in left if "audiometry" in name or ".incoming-" in name] == []
     assert shutil.which("chromium") is not None
