@@ -83,9 +83,8 @@ def _read_ahead() -> None:
     url = paths.store_url()
     with Store.open(url) as store:
         state = queries.state_of(store, url)
-    protocols = queries.protocols(state)
-    if not protocols.empty:
-        suite_board.board_of(state, suite_board.measured_suites(protocols)[0])
+    if not queries.protocols(state).empty:
+        suite_board.board_of(state, suite_board.offered_suites(state)[0])
 
 
 def _answer_at_once() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from audiometry.benchmark.errors import AudiometryError
 from audiometry.benchmark.registry import SUITES, TASKS, parse_spec
 from audiometry.benchmark.types import FloatArray, IntArray
+from audiometry.leaderboard import queries
 from audiometry.leaderboard.board import records
 from audiometry.leaderboard.heatmap import heat_cells
 from audiometry.leaderboard.queries import State, headlines
@@ -35,6 +36,7 @@ __all__ = [
     "find_models",
     "interval_ranks",
     "measured_suites",
+    "offered_suites",
     "suite_ranking",
     "tasks_of_suite",
 ]
@@ -145,15 +147,27 @@ def board_of(state: State, suite: SuiteTasks) -> pd.DataFrame:
 
 
 @lru_cache(4)
+def offered_suites(state: State) -> tuple[SuiteTasks, ...]:
+    """`measured_suites` of the store that `state` tells of, and before them the first that ranks two models or more."""
+    suites = measured_suites(queries.protocols(state))
+
+    def ranks(suite: SuiteTasks) -> bool:
+        return int((board_of(state, suite)["place"] == "ranked").sum()) > 1
+
+    first = next((suite for suite in suites if ranks(suite)), suites[0])
+    return (first, *(suite for suite in suites if suite.name != first.name))
+
+
+@lru_cache(4)
 def cells_of(state: State, suite: SuiteTasks) -> pd.DataFrame:
     """The suite's headlines of complete runs as cells of a heat map, kept until the store changes."""
     heads = headlines(state, suite.digests)
     return heat_cells(heads[heads["run_status"] == "complete"], "protocol")
 
 
-def board_order(state: State, protocols: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """`names` of models in the order of the most complete suite's board, those that are not on it last."""
-    board = board_of(state, measured_suites(protocols)[0])
+def board_order(state: State, names: Sequence[str]) -> list[str]:
+    """`names` of models in the order of the board that is offered first, those that are not on it last."""
+    board = board_of(state, offered_suites(state)[0])
     known = set(names)
     first = [name for name in board["model"] if name in known]
     there = set(first)

@@ -34,8 +34,8 @@ HOW = """
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Compare", LEAD))
-    with shared.open_measured() as (store, state, protocols):
-        names = suite_board.board_order(state, protocols, queries.model_names(state))
+    with shared.open_measured() as (store, state, _):
+        names = suite_board.board_order(state, queries.model_names(state))
         if len(names) < 2:
             st.html(markup.callout("There is only one model here: run another, then load this page again.", "am-info"))
             return

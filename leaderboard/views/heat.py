@@ -13,8 +13,6 @@ from audiometry.leaderboard.views import shared
 from audiometry.leaderboard.views.overview import ROWS, choose_suite
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from audiometry.benchmark.store import Store
 
 __all__ = ["show"]
@@ -33,17 +31,17 @@ CAPTION_SLICES = "Shades are spread over all groups of this slice and all models
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Heat map", LEAD))
-    with shared.open_measured() as (store, state, protocols):
+    with shared.open_measured() as (store, state, _):
         way = shared.choose("Show", WAYS, "show")
         if way == WAYS[0]:
-            _tasks(state, protocols)
+            _tasks(state)
         else:
             _slices(store)
 
 
-def _tasks(state: queries.State, protocols: pd.DataFrame) -> None:
+def _tasks(state: queries.State) -> None:
     bar = st.container(horizontal=True, vertical_alignment="bottom")
-    suite = choose_suite(protocols, bar)
+    suite = choose_suite(state, bar)
     find = shared.find_box("Find a model", bar)
     order = suite_board.find_models(suite_board.board_of(state, suite), find)
     page = list(shared.paged(order, ROWS)["model"])

@@ -28,8 +28,8 @@ LEAD = "What a model is, everything that was measured of it, what that took, and
 def show() -> None:
     """Draw the page."""
     st.html(markup.heading("Models", LEAD))
-    with shared.open_measured() as (store, state, protocols):
-        names = suite_board.board_order(state, protocols, queries.model_names(state))
+    with shared.open_measured() as (store, state, _):
+        names = suite_board.board_order(state, queries.model_names(state))
         find = shared.find_box("Find a model") if len(names) > ROWS else ""
         asked = st.query_params.get("model")
         left = [name for name in names if find.lower() in name.lower() or name == asked] or names

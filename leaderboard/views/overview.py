@@ -44,7 +44,7 @@ def show() -> None:
     st.html(markup.heading("Leaderboard", LEAD))
     with shared.open_measured() as (store, state, protocols):
         bar = st.container(horizontal=True, vertical_alignment="bottom")
-        suite = choose_suite(protocols, bar)
+        suite = choose_suite(state, bar)
         heads = queries.headlines(state, suite.digests)
         rows = suite_board.board_of(state, suite)
         find, origin = _filters(rows, bar)
@@ -68,9 +68,9 @@ def show() -> None:
     shared.share(chosen.rename(columns={"newest": "created"}), {"suite": suite.name, **kept}, "suite", name)
 
 
-def choose_suite(protocols: pd.DataFrame, place: DeltaGenerator) -> SuiteTasks:
+def choose_suite(state: queries.State, place: DeltaGenerator) -> SuiteTasks:
     """Let the reader choose among the suites of which something was measured."""
-    suites = {suite.name: suite for suite in suite_board.measured_suites(protocols)}
+    suites = {suite.name: suite for suite in suite_board.offered_suites(state)}
 
     def told(name: str) -> str:
         suite = suites[name]

@@ -186,3 +186,17 @@ def test_what_two_models_do_not_share_is_told(add_run: AddRun, usual_texts: Text
 
 def test_a_comparison_that_cannot_be_made_says_why(usual_run: Path) -> None:
     assert "No paired comparison: " in shown(opened("compare", a="poor", b="also-good"))
+
+
+@pytest.mark.parametrize("page", ["overview", "heat"])
+def test_the_board_opens_at_a_suite_that_ranks_somebody(
+    page: str, installed_task: Task, add_run: AddRun, usual_texts: Texts
+) -> None:
+    add_run({"poor": usual_texts["poor"]}, tasks=[SPEC], controls=())
+    assert box(opened(page), "Suite").value == "tones"  # where no suite ranks two, the most complete one
+    newer = {"run_id": "newer", "fingerprint": "e" * 64, "created": "2026-11-23T00:00:00+00:00"}
+    add_run(usual_texts, tasks=[SPEC | {"version": "2", "digest": "d2"}], **newer)
+    test = opened(page)
+    assert box(test, "Suite").options == ["every task (1)", "tones 3 (1 of 1 tasks)"]
+    assert box(test, "Suite").value == "every task"
+    assert box(opened(page, suite="tones"), "Suite").value == "tones"
