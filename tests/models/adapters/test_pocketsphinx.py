@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from audiometry.benchmark.errors import UserError
 from audiometry.benchmark.registry import MODELS, Spec
-from audiometry.benchmark.types import Model, Output, Request
+from audiometry.benchmark.types import Model, Output, Request, Waveform
 from audiometry.models.adapters import common
 
 WordErrorRate = Callable[[list[str], list[Output]], float]
@@ -25,6 +26,17 @@ def test_real_speech_is_recognised_whatever_came_before(
     alone = MODELS.create(Spec("pocketsphinx")).generate([requests[-1]])
     assert [output.text for output in backwards] == [output.text for output in outputs]
     assert alone[0].text == outputs[-1].text
+    recogniser.close()
+
+
+def test_silence_is_heard_alike_whatever_came_before(sound: Callable[..., Request]) -> None:
+    silent, tone = (
+        Request("transcribe", waveforms={"input": Waveform(samples.astype(np.float32), 16_000)})
+        for samples in (np.zeros(48_000), 0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000))
+    )
+    recogniser = MODELS.create(Spec("pocketsphinx"))
+    heard = recogniser.generate([silent, tone, silent, sound(1.0), silent])
+    assert len({output.text for output in heard[::2]}) == 1
     recogniser.close()
 
 
