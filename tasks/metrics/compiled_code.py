@@ -22,6 +22,8 @@ def keep_entries_apart() -> None:
     process wrote over in the index is compiled again, and nothing else is lost.
 
     Raises ModuleNotFoundError where Numba is not installed.
+
+    >>> keep_entries_apart()
     """
     from numba.core import caching
 
