@@ -48,9 +48,12 @@ def test_a_task_of_gaps_alone_has_no_base_metric() -> None:
         bias_board.base_metric(["gap_age", "worst_group_wer"])
 
 
+RUN_OF_M = {"id": "r", "status": "complete", "models": [{"name": "m"}], "tasks": [], "settings": {}}
+
+
 def test_a_run_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not here; put it back"):
         bias_board.find_gaps(str(tmp_path), "m", "t")
-    (tmp_path / "run.json").write_text(json.dumps({"id": "r", "models": [{"name": "m"}], "tasks": [], "settings": {}}))
+    (tmp_path / "run.json").write_text(json.dumps(RUN_OF_M))
     with pytest.raises(UserError, match="holds no model 'other'"):
         bias_board.find_gaps(str(tmp_path), "other", "t")

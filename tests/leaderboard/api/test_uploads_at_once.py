@@ -30,6 +30,8 @@ MANIFEST = (
     "name: Of {}\nadapter: pocketsphinx\nlicence: MIT\ntraining_data: []\ncontact: me@example.org\nsuite: smoke\n"
 )
 PLENTY = Rate(1e9, 10**6)
+PATIENCE = 180
+"""Seconds: the first upload loads much, which takes long where much else runs."""
 
 Serve = Callable[..., int]
 
@@ -113,7 +115,7 @@ def test_so_many_may_be_arriving_with_one_token_and_in_all(serve: Serve, api_sto
 
 
 def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return held
