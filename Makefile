@@ -20,7 +20,7 @@ demo: recordings  ## Rank the built-in models on real speech, and say how to ope
 	@echo "Open the leaderboard with:  $(BIN)/audiometry serve"
 
 test: lint typecheck recordings browser  ## Pass every check: lint, types, tests, coverage.
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=15
 	$(BIN)/coverage report --include='benchmark/*,tasks/*' --fail-under=95 > /dev/null || \
 		{ echo "coverage of benchmark and tasks is below 95 %"; exit 1; }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,6 +114,8 @@ class ProcessModel:
                 waiting[self._asked] = (at, request)
             except AudiometryError as error:
                 outputs[at] = Output(status="error", error=str(error))
+            except FileNotFoundError as error:
+                raise ProgramError("the program ended before it was asked", again=True) from error
         start = time.monotonic()
         for left, message in zip(reversed(range(len(messages))), messages, strict=True):
             program.send({**message, "more": left})
@@ -126,9 +129,10 @@ class ProcessModel:
             share = (time.monotonic() - start) / len(messages)
             output = as_output(answer, request.ability, program.folder)
             outputs[at] = replace(output, timings={"total": share, **output.timings})
-        for file in program.folder.iterdir():
-            if not file.is_dir():
-                file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # the folder goes with a program that ended after its last answer
+            for file in program.folder.iterdir():
+                if not file.is_dir():
+                    file.unlink(missing_ok=True)
         extra = program.poll()
         if extra is not None:
             self._number(extra, {}, outputs)

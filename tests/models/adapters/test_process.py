@@ -350,6 +350,22 @@ def test_chatter_is_passed_over(make: Callable[..., ProcessModel]) -> None:
     assert told(make().generate(say("noise 99", "big", "big"))) == [("ok", "noise"), ("ok", "big"), ("ok", "big")]
 
 
+def test_a_folder_that_went_with_its_program_costs_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "tidy.py"
+    script.write_text(
+        "import json, shutil, sys\n"
+        "print(json.dumps({'name': 't', 'version': '1', 'abilities': ['rate']}), flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    shutil.rmtree(request['folder'])\n"
+        "    print(json.dumps({'id': request['id'], 'score': 2}), flush=True)\n"
+    )
+    model = process.process(command=f"{sys.executable} {script}")
+    outputs = model.generate(say("one", ability="rate"))
+    model.close()
+    assert [(output.status, output.score) for output in outputs] == [("ok", 2.0)]
+
+
 def test_the_last_line_may_lack_its_end(tmp_path: Path) -> None:
     script = tmp_path / "once.py"
     script.write_text(
