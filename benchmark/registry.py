@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from audiometry.benchmark.errors import DuplicateNameError, PluginError, UnknownNameError, UserError
+from audiometry.benchmark.model_kinds import Answer
 from audiometry.benchmark.specs import Spec, convert_settings, parse_spec, parse_specs
-from audiometry.benchmark.types import Ability, Answer, Model, Suite, Task
+from audiometry.benchmark.types import Ability, Model, Suite, Task
 
 __all__ = [
     "CORPORA",

@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from audiometry.benchmark.model_kinds import Answer, WaitingModel
 from audiometry.benchmark.plan import Batch
 from audiometry.benchmark.registry import Spec
 from audiometry.benchmark.rows import describe
-from audiometry.benchmark.types import Answer, Output, Request, WaitingModel
+from audiometry.benchmark.types import Output, Request
 from audiometry.benchmark.worker import Evaluator, ModelFacts
 
 __all__ = ["Answered", "Opening", "main"]

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from audiometry.benchmark import logs
+from audiometry.benchmark.model_kinds import WaitingModel
 from audiometry.benchmark.plan import Batch, Item
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import Row, bare_row, describe, failed_row, make_row
-from audiometry.benchmark.types import Output, Task, WaitingModel
+from audiometry.benchmark.types import Output, Task
 from audiometry.benchmark.worker import ModelFacts, checked, decode, new_digests
 
 __all__ = ["Fault", "Loaded", "Opening", "main"]

@@ -21,10 +21,11 @@ from audiometry.benchmark.batching import BatchSizer, resident_bytes, spare_byte
 from audiometry.benchmark.energy import CpuTime, cpu_time
 from audiometry.benchmark.errors import AudioError
 from audiometry.benchmark.memory import keep_freed_memory, peak_bytes
+from audiometry.benchmark.model_kinds import Answer
 from audiometry.benchmark.plan import Batch, Item, heard_seconds
 from audiometry.benchmark.registry import MODELS, TASKS, Spec, load_plugin_file
 from audiometry.benchmark.rows import MAX_REASON, Row, bare_row, describe, make_row
-from audiometry.benchmark.types import Answer, Model, Output, OutputStatus, Request, Segment, Task, Waveform
+from audiometry.benchmark.types import Model, Output, OutputStatus, Request, Segment, Task, Waveform
 
 __all__ = ["Evaluator", "ModelFacts", "Spent", "checked", "decode", "new_digests"]
 

@@ -17,11 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,20 +31,21 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from audiometry.benchmark.store import Store
 from audiometry.benchmark.store_backup import backup, restore
 from audiometry.benchmark.types import Result
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+import browsing
+import postgres_server
+
 TASKS, SLICES, SAMPLES = 60, 10, 84
 """Samples of a task: 1,000 models on 60 tasks have 5,040,000."""
 
 LIMITS = {"first page": 1.5, "filter": 0.5, "memory": 600.0}
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -122,23 +119,12 @@ def copy_store(source: str, target: str, folder: Path) -> None:
 
 
 @contextmanager
-def served(url: str) -> Iterator[tuple[str, psutil.Process]]:
+def board(url: str) -> Iterator[tuple[str, psutil.Process]]:
     """``audiometry serve`` on a store; gives its address and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "audiometry.benchmark.cli", "serve", "--port", str(port), "--store", url]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            for _ in range(600):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}", psutil.Process(server.pid)
-        finally:
-            server.send_signal(signal.SIGTERM)
+    words = [sys.executable, "-m", "audiometry.benchmark.cli", "serve", "--store", url, "--port"]
+    with browsing.served(lambda port: [*words, str(port)]) as address:
+        port = address.rpartition(":")[2]
+        yield address, next(one for one in psutil.Process().children() if one.cmdline()[-1] == port)
 
 
 def drawn(page: Page, address: str, sign: str) -> float:
@@ -163,7 +149,7 @@ def look(browser: Browser, url: str, empty: str, times: int) -> dict[str, float]
     def note(name: str, value: float) -> None:
         found.setdefault(name, []).append(value)
 
-    with served(url) as (address, process), served(empty) as (bare, _):
+    with board(url) as (address, process), board(empty) as (bare, _):
         first = browser.new_context().new_page()
         note("very first", drawn(first, address, rows))  # the server's own first: it reads the store
         drawn(first, bare, "text=There are no results yet")
@@ -195,19 +181,6 @@ def look(browser: Browser, url: str, empty: str, times: int) -> dict[str, float]
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-@contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """The URL of a database on a server of its own, from the wheel that carries one."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-    from postgres_server import PostgresServer
-
-    server = PostgresServer(folder)
-    try:
-        yield server.create("board")
-    finally:
-        server.stop()
-
-
 def main() -> None:
     """Fill, look, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -215,23 +188,17 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="browsers a store")
     given = parser.parse_args()
     models = 1000 if given.full else 100
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     os.environ.pop("AUDIOMETRY_STORE", None)
-    with (
-        tempfile.TemporaryDirectory() as name,
-        tempfile.TemporaryDirectory() as server,
-        postgres(Path(server)) as there,
-    ):
+    with tempfile.TemporaryDirectory() as name, postgres_server.running() as server:
         root = Path(name)
-        stores = {"SQLite": f"sqlite:///{root / 'store.db'}", "PostgreSQL": there}
+        stores = {"SQLite": f"sqlite:///{root / 'store.db'}", "PostgreSQL": server.create("board")}
         begun = time.perf_counter()
         samples = fill(stores["SQLite"], root / "runs", models)
         copy_store(stores["SQLite"], stores["PostgreSQL"], root)
         print(f"{models:,} models x {TASKS} tasks x {SLICES} slices, {samples:,} samples: filled in "
               f"{time.perf_counter() - begun:.0f} s; load {os.getloadavg()[0]:.1f}")  # fmt: skip
         worst: dict[str, float] = dict.fromkeys(LIMITS, 0.0)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        with browsing.launched() as browser:
             for kind, url in stores.items():
                 found = look(browser, url, f"sqlite:///{root / 'empty.db'}", given.times)
                 alone = f"the front end alone {found['bare again']:.2f} s and {found['bare']:.2f} s"
@@ -240,7 +207,6 @@ def main() -> None:
                       f"filter {found['filter']:.2f} s, server {found['memory']:.0f} MiB; "
                       f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
                 worst = {name: max(worst[name], found[name]) for name in worst}
-            browser.close()
     told = ", ".join(f"{name} {worst[name]:.2f} of {limit:g}" for name, limit in LIMITS.items())
     print(f"big board of {models:,} models, the worse of SQLite and PostgreSQL against its limit (s, s, MiB): {told} "
           f"value {worst['first page']:.2f}")  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.types import FloatArray, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.captioning import open_captions
@@ -18,7 +18,7 @@ from audiometry.tasks.corpora.rows import CaptionedClip
 from audiometry.tasks.corpora.sounds import captioned_sounds
 from audiometry.tasks.metrics.frechet import embedding_counts
 from audiometry.tasks.metrics.retrieval import retrieval_counts, retrieval_metrics, retrieval_reduce
-from audiometry.tasks.row_corpora import named_after
+from audiometry.tasks.row_corpora import must_name, named_after
 
 __all__ = ["retrieval_table", "retrieval_task"]
 
@@ -96,9 +96,7 @@ def retrieval_synthetic() -> Task:
     return retrieval_task(name="retrieval-synthetic", clips=captioned_sounds, notes=notes, corpus="synthetic-sounds")
 
 
-def _check_corpus(*, corpus: str = "", **_: object) -> None:
-    if not corpus:
-        raise SettingError("task 'retrieval' needs a corpus of captions, as in retrieval:corpus=clotho,path=FOLDER")
+_check_corpus = must_name("retrieval", "a corpus of captions", "corpus=clotho,path=FOLDER")
 
 
 @task("retrieval", check=_check_corpus)

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from audiometry.benchmark.errors import DataError, SettingError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import ratio_of_sums
 from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
@@ -19,7 +18,7 @@ from audiometry.tasks.corpora.rows import CaptionedClip
 from audiometry.tasks.corpora.sounds import captioned_sounds
 from audiometry.tasks.labelling import read_status
 from audiometry.tasks.metrics.captioning import ReferenceCorpus, cider_d
-from audiometry.tasks.row_corpora import holds, named_after, open_rows
+from audiometry.tasks.row_corpora import must_name, named_after, open_rows_of
 
 __all__ = ["captioning_task", "open_captions"]
 
@@ -103,15 +102,12 @@ def open_captions(corpus: str, **settings: str | None) -> CorpusFolder[Captioned
 
     Raises UnknownNameError for an unknown name, DataError for a corpus of another kind.
     """
-    opened: CorpusFolder[CaptionedClip] = open_rows(corpus, **settings)
-    if not holds(opened, CaptionedClip):
-        raise DataError(f"corpus {corpus!r} holds no captions; name audiocaps or clotho")
+    opened: CorpusFolder[CaptionedClip]
+    opened = open_rows_of(CaptionedClip, "captions; name audiocaps or clotho", corpus, **settings)
     return opened
 
 
-def _check_corpus(*, corpus: str = "", **_: object) -> None:
-    if not corpus:
-        raise SettingError("task 'captioning' needs a corpus of captions, as in captioning:corpus=clotho,path=FOLDER")
+_check_corpus = must_name("captioning", "a corpus of captions", "corpus=clotho,path=FOLDER")
 
 
 @task("captioning", check=_check_corpus)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.types import Audio, FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.rows import EmotionalUtterance
@@ -20,7 +20,7 @@ from audiometry.tasks.labelling import Closed, LabelledClip, answered, chance_no
 from audiometry.tasks.metrics.classification import class_counts, classification_reduce
 from audiometry.tasks.metrics.weighting import ratio
 from audiometry.tasks.parsing import label_of, offer, parse_label
-from audiometry.tasks.row_corpora import holds, named_after, open_rows
+from audiometry.tasks.row_corpora import must_name, named_after, open_rows_of
 
 __all__ = ["SYNTHESIS_METRICS", "emotion_task", "synthesis_reduce", "synthesis_samples"]
 
@@ -63,11 +63,7 @@ def emotion_synthetic(*, ability: Closed = "classify") -> Task:
     )  # fmt: skip
 
 
-def _check_corpus(*, corpus: str = "", **_: object) -> None:
-    if not corpus:
-        raise SettingError(
-            "task 'emotion' needs a corpus of emotional speech, as in emotion:corpus=ravdess,path=FOLDER"
-        )
+_check_corpus = must_name("emotion", "a corpus of emotional speech", "corpus=ravdess,path=FOLDER")
 
 
 @task("emotion", check=_check_corpus)
@@ -81,9 +77,8 @@ def emotion(
 ) -> Task:
     """Emotions that actors speak (or sing: split=song), corpus=ravdess or corpus=crema-d: UAR."""
     _check_corpus(corpus=corpus)
-    opened = open_rows(corpus, path=path, split=split, partial=partial)
-    if not holds(opened, EmotionalUtterance):
-        raise DataError(f"corpus {corpus!r} holds no emotional speech; name ravdess or crema-d")
+    what = "emotional speech; name ravdess or crema-d"
+    opened = open_rows_of(EmotionalUtterance, what, corpus, path=path, split=split, partial=partial)
     classes = sorted({row.emotion for row in opened.rows()})
     return emotion_task(
         name=named_after("emotion", corpus, opened), rows=opened.rows, classes=classes, ability=ability,

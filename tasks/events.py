@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import ratio_of_sums
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
@@ -17,7 +17,7 @@ from audiometry.tasks.corpora.sounds import CLASSES, labelled_sounds
 from audiometry.tasks.labelling import Closed, answered, chance_note, read_status
 from audiometry.tasks.metrics.multilabel import multilabel_counts, multilabel_metrics, multilabel_reduce
 from audiometry.tasks.parsing import offer, parse_label, parse_labels
-from audiometry.tasks.row_corpora import named_after, open_rows
+from audiometry.tasks.row_corpora import must_name, named_after, open_rows
 
 __all__ = ["event_scores", "event_task"]
 
@@ -106,9 +106,7 @@ def events_synthetic(*, ability: Closed = "classify") -> Task:
     return event_task(name="events-synthetic", clips=labelled_sounds, classes=CLASSES, ability=ability, notes=notes)
 
 
-def _check_corpus(*, corpus: str = "", **_: object) -> None:
-    if not corpus:
-        raise SettingError("task 'events' needs a corpus of sound events, as in events:corpus=esc50,path=FOLDER")
+_check_corpus = must_name("events", "a corpus of sound events", "corpus=esc50,path=FOLDER")
 
 
 @task("events", check=_check_corpus)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.errors import DataError
 from audiometry.benchmark.registry import task
 from audiometry.benchmark.stats import mean_of
 from audiometry.benchmark.types import FloatArray, Metric, Output, Request, Sample, Score, ScoreTable, Task
 from audiometry.tasks.corpora.rows import RatedUtterance
 from audiometry.tasks.metrics.mos_prediction import PREDICTION_METRICS, prediction_reduce
-from audiometry.tasks.row_corpora import holds, named_after, open_rows
+from audiometry.tasks.row_corpora import must_name, named_after, open_rows_of
 
 __all__ = ["METRICS", "prediction_task"]
 
@@ -68,11 +68,7 @@ def prediction_task(
     )  # fmt: skip
 
 
-def _check_corpus(*, corpus: str = "", **_: object) -> None:
-    if not corpus:
-        raise SettingError(
-            "task 'opinion-prediction' needs a corpus of ratings, as in opinion-prediction:corpus=somos,path=FOLDER"
-        )
+_check_corpus = must_name("opinion-prediction", "a corpus of ratings", "corpus=somos,path=FOLDER")
 
 
 @task("opinion-prediction", check=_check_corpus)
@@ -81,9 +77,8 @@ def opinion_prediction(
 ) -> Task:
     """A model's ratings of speech against people's, corpus=voicemos-bvcc or corpus=somos: SRCC, LCC, KTAU, MSE."""
     _check_corpus(corpus=corpus)
-    opened = open_rows(corpus, path=path, split=split, partial=partial)
-    if not holds(opened, RatedUtterance):
-        raise DataError(f"corpus {corpus!r} holds no ratings by people; name voicemos-bvcc or somos")
+    what = "ratings by people; name voicemos-bvcc or somos"
+    opened = open_rows_of(RatedUtterance, what, corpus, path=path, split=split, partial=partial)
     return prediction_task(
         name=named_after("opinion-prediction", corpus, opened), rows=opened.rows(), notes=tuple(opened.notes),
         corpus=opened.name, language=opened.language,

@@ -21,7 +21,7 @@ from audiometry.tasks.corpora.voxceleb import VoxCelebFolder
 from audiometry.tasks.metrics.detection import DetectionCosts
 from audiometry.tasks.metrics.detection_resampling import resampled_equal_error_rate, resampled_min_dcf
 from audiometry.tasks.metrics.frechet import embedding_counts
-from audiometry.tasks.row_corpora import holds, named_after, open_rows
+from audiometry.tasks.row_corpora import named_after, open_rows_of
 
 __all__ = ["COSTS", "METRICS", "TrialList", "trial_list", "verification_reduce", "verification_task"]
 
@@ -182,9 +182,9 @@ def speaker_verification(
     *, corpus: str = "voxceleb1", path: str | None = None, split: str | None = None, partial: str | None = None
 ) -> Task:
     """Speaker verification over VoxCeleb1's trials by the cosine of two embeddings: EER and min DCF."""
-    opened: VoxCelebFolder = open_rows(corpus, path=path, split=split, partial=partial)
-    if not holds(opened, VerificationTrial):
-        raise DataError(f"corpus {corpus!r} holds no verification trials; name voxceleb1")
+    what = "verification trials; name voxceleb1"
+    opened: VoxCelebFolder
+    opened = open_rows_of(VerificationTrial, what, corpus, path=path, split=split, partial=partial)
     return verification_task(
         name=named_after("speaker-verification", corpus, opened), trials=opened.rows(), utterances=opened.utterances(),
         notes=tuple(opened.notes), corpus=opened.name,

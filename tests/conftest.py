@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, running
 
 from audiometry.tasks.metrics.compiled_code import keep_entries_apart
 
@@ -59,11 +57,8 @@ def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of the tests' own."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket has a limit
-    server = PostgresServer(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_the_lock_of_this_tree_is_whole(lock: ModuleType) -> None:
         ("a==1", "a==1 --hash=sha256:0", ["requirements.lock: 'a==1' is no pin with hashes; make it again"]),
         ("a==1", f"a==1 --hash=md5:{ZERO}", ["requirements.lock: 'a==1' is no pin with hashes; make it again"]),
         ("a==1", f"a==1 --hash=sha256:{ZERO}0", ["requirements.lock: 'a==1' is no pin with hashes; make it again"]),
-        ("a==1", "--index-url there", ["requirements.lock: '--index-url' is no pin with hashes; make it again"]),
+        ("a==1", "--pre", ["requirements.lock: '--pre' is no pin with hashes; make it again"]),
         (
             "a==1",
             f"a==1 --hash=sha256:{ZERO}\na==1 --hash=sha256:{ONE}",

@@ -10,25 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from made_errors import errors, moved
 
 from audiometry.benchmark import cli
 from audiometry.benchmark.gate_config import DETECTABLE
 
 Write = Callable[..., Path]
-
-
-def errors(count: int = 200, rate: float = 0.5, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).poisson(rate, count)
-
-
-def moved(before: np.ndarray[Any, Any], up: int, down: int) -> np.ndarray[Any, Any]:
-    """One error more on the first `up` samples, one less on so many others that have one."""
-    after = before.copy()
-    after[:up] += 1
-    after[np.flatnonzero(before[up:])[:down] + up] -= 1
-    return after
 
 
 def run_gate(*words: str) -> int:

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_errors import errors
 
 from audiometry.benchmark.compare import open_side
 from audiometry.benchmark.gate import Gate, gate
 from audiometry.benchmark.gate_config import DEFAULT, GateConfig, Rule
 
 Write = Callable[..., Path]
-
-
-def errors(count: int = 200, rate: float = 0.5, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).poisson(rate, count)
 
 
 def judged(baseline: Path, candidate: Path, *rules: Rule, **settings: Any) -> Gate:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, running
 
 from audiometry.benchmark.errors import StoreError
 from audiometry.benchmark.registry import load_plugins
@@ -48,11 +46,8 @@ contact: ada@example.org
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this test's own, as it is restarted."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket has a limit
-    running = PostgresServer(folder)
-    yield running
-    running.stop()
-    shutil.rmtree(folder)
+    with running() as mine:
+        yield mine
 
 
 class Workers:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,18 @@ from typing import Any
 import psycopg
 
 NOBODY = 65534
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    """A server of one's own, until the end."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket has a limit
+    server = PostgresServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
 
 
 class PostgresServer:

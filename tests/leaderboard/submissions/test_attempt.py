@@ -212,7 +212,9 @@ def test_more_on_the_disk_than_allowed(tmp_path: Path, what: str) -> None:
 
 def test_a_run_that_writes_little_is_let_be(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/")
-    ended(tmp_path, "import time; open('a', 'w').truncate(2**30); time.sleep(4)", disk=2**22, files=100)
+    text = "import time; open('a', 'w').truncate(2**30); time.sleep(4); open('end', 'w')"
+    ended(tmp_path, text, disk=2**22, files=100)
+    assert (tmp_path / "end").is_file()  # a gigabyte without a block, and a link to everything, are not counted
 
 
 def test_whoever_is_told_may_end_it(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from audiometry.benchmark.model_kinds import ControlModel
 from audiometry.benchmark.registry import MODELS, Spec
-from audiometry.benchmark.types import ABILITIES, Ability, ControlModel, Model, Request
+from audiometry.benchmark.types import ABILITIES, Ability, Model, Request
 from audiometry.models.adapters.controls import target_as_output
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiometry.benchmark.model_kinds import WaitingModel
 from audiometry.benchmark.registry import MODELS, Spec
-from audiometry.benchmark.types import Audio, Output, Request, Transform, Turn, WaitingModel
+from audiometry.benchmark.types import Audio, Output, Request, Transform, Turn
 from audiometry.models.adapters import openai_client, openai_messages, openai_sound
 
 Ask = Callable[..., list[Output]]

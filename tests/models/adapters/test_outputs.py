@@ -8,8 +8,9 @@ import pytest
 
 from audiometry.benchmark.audio import encode_wav
 from audiometry.benchmark.errors import DataError, SettingError
+from audiometry.benchmark.model_kinds import ControlModel
 from audiometry.benchmark.registry import MODELS, Spec, parse_spec
-from audiometry.benchmark.types import Ability, ControlModel, Output, Request, Waveform
+from audiometry.benchmark.types import Ability, Output, Request, Waveform
 
 
 def make(folder: Path, content: str, name: str = "answers.csv", **settings: str) -> Any:

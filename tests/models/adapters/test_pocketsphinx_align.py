@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audiometry.benchmark.model_kinds import ControlModel
 from audiometry.benchmark.registry import MODELS, Spec
-from audiometry.benchmark.types import ControlModel, Model, Request, Waveform
+from audiometry.benchmark.types import Model, Request, Waveform
 from audiometry.models.adapters.pocketsphinx_align import uniform_words
 from audiometry.tasks.alignment import as_target
 from audiometry.tasks.corpora.espeak_speech import speak
