@@ -40,6 +40,7 @@ from audiometry.tasks.metrics.transcription import count_words
 __all__ = ["as_rttm", "read_rttm", "read_speaker_lines"]
 
 VERSION = "1"
+ATTRIBUTED_VERSION = "2"
 NORMALISER = "basic-no-diacritics-1"
 WHO_WHEN = (
     "Who speaks when? Answer with one line for each turn, in RTTM: "
@@ -48,7 +49,7 @@ WHO_WHEN = (
 WHO_WHAT = "Write down who says what. Answer with one line for each turn: NAME: words"
 
 _RTTM = re.compile(r"SPEAKER\s+\S+\s+\S+\s+(\d+(?:\.\d+)?)\s+(\d+(?:\.\d+)?)\s+\S+\s+\S+\s+(\S+)(?:\s+\S+){0,2}")
-_SPEAKER_LINE = re.compile(r"([^\s:]{1,40}):(?:\s+(.*))?")
+_SPEAKER_LINE = re.compile(r"(?=.{1,40}?:)((?:[^\s:.,;?!]+\s){0,2}[^\s:.,;?!]+):(?:\s+(.*))?")
 
 
 def as_rttm(turns: Sequence[Turn] | Sequence[Segment]) -> str:
@@ -82,11 +83,12 @@ def read_rttm(text: str) -> tuple[Segment, ...] | None:
 def read_speaker_lines(text: str) -> dict[str, str]:
     """What each speaker says, in order, of an answer with lines ``NAME: words``.
 
-    Names are read from two lines on, and only if every line that is not blank has one. Any other answer tells no
-    speakers: it is all one speaker's, without a name. A name has no white space and at most 40 characters.
+    Names are read if the first line has one and a further line too; a line without a name then goes on with the
+    speaker before. Any other answer tells no speakers: it is all one speaker's, without a name. A name has one to three
+    words without punctuation, at most 40 characters.
 
-    >>> read_speaker_lines("ann: Hello.\\nbob: Hi, ann.\\nann: Bye.")
-    {'ann': 'Hello. Bye.', 'bob': 'Hi, ann.'}
+    >>> read_speaker_lines("ann: Hello.\\nSpeaker 2: Hi, ann.\\nHow are you?\\nann: Bye.")
+    {'ann': 'Hello. Bye.', 'Speaker 2': 'Hi, ann. How are you?'}
     >>> read_speaker_lines("Note: the shop is open")
     {'': 'Note: the shop is open'}
     """
@@ -98,12 +100,15 @@ def read_speaker_lines(text: str) -> dict[str, str]:
 
 
 def _named_lines(text: str) -> list[tuple[str, str]]:
-    """The name and the words of each line that is not blank; no names unless all of two or more lines have one."""
+    """The name and the words of each line that is not blank, as `read_speaker_lines` tells; "" where no names are."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = [_SPEAKER_LINE.fullmatch(line) for line in lines]
-    if len(lines) < 2 or not all(found):
+    if sum(map(bool, found)) < 2 or not found[0]:
         return [("", line) for line in lines]
-    return [(match[1], match[2] or "") for match in found if match]
+    named: list[tuple[str, str]] = []
+    for line, match in zip(lines, found, strict=True):
+        named.append((match[1], match[2] or "") if match else (named[-1][0], line))
+    return named
 
 
 @task("diarisation")
@@ -122,7 +127,7 @@ def diarisation(*, collar: float = 0.0, skip_overlap: bool = False) -> Task:
         return Score(sample.id, counts, status=status, details=details)
 
     return _task(
-        "diarisation", as_rttm, WHO_WHEN, score, diarisation_reduce, DIARISATION_METRICS,
+        "diarisation", VERSION, as_rttm, WHO_WHEN, score, diarisation_reduce, DIARISATION_METRICS,
         {"collar": f"{collar:g}", "skip_overlap": str(skip_overlap)},
     )  # fmt: skip
 
@@ -131,13 +136,14 @@ def diarisation(*, collar: float = 0.0, skip_overlap: bool = False) -> Task:
 def speaker_attributed() -> Task:
     """Word errors of who said what (cpWER) on stitched conversations."""
     return _task(
-        "speaker-attributed", _speaker_lines, WHO_WHAT, _score_attributed, _reduce_attributed,
+        "speaker-attributed", ATTRIBUTED_VERSION, _speaker_lines, WHO_WHAT, _score_attributed, _reduce_attributed,
         (*ATTRIBUTION_METRICS, Metric("wer", scale="log", events="word_errors")), {"normaliser": NORMALISER},
     )  # fmt: skip
 
 
 def _task(
     name: str,
+    version: str,
     target: Callable[[Sequence[Turn]], str],
     instruction: str,
     score: Callable[[Sample, Output], Score],
@@ -162,7 +168,7 @@ def _task(
             )
 
     return Task(
-        name=name, version=VERSION, ability="transcribe", samples=samples, score=score, reduce=reduce,
+        name=name, version=version, ability="transcribe", samples=samples, score=score, reduce=reduce,
         metrics=metrics, notes=corpus.notes, settings={"corpus": corpus.name, **settings},
     )  # fmt: skip
 

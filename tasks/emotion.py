@@ -116,7 +116,7 @@ def emotion_synthesis(*, judge: str = "") -> Task:
         return Score(sample.id, counts, "ok" if label else "unparsed", {"asked": asked, "heard": answered(heard)})
 
     return Task(
-        name="emotion-synthesis", version="1", ability="synthesize", samples=synthesis_samples, score=score,
+        name="emotion-synthesis", version="2", ability="synthesize", samples=synthesis_samples, score=score,
         reduce=synthesis_reduce, metrics=SYNTHESIS_METRICS, judges=(judge,), judge=ask, score_judged=score_judged,
         notes=(chance_note(len(classes)),), settings={"judge": judge},
     )  # fmt: skip

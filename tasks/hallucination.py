@@ -51,7 +51,8 @@ __all__ = [
     "reduce_padded",
 ]
 
-VERSION = "1"
+NON_SPEECH_VERSION = "1"
+PADDED_VERSION = "2"
 FAILED = ("timeout", "error")
 
 INSERTED_RUN = 3
@@ -150,7 +151,7 @@ def non_speech_task(corpus: SpeechCorpus, *, language: str | None, normaliser: s
 
     return Task(
         name=f"hallucination-{corpus.name}",
-        version=VERSION,
+        version=NON_SPEECH_VERSION,
         ability="transcribe",
         samples=samples,
         score=score,
@@ -209,7 +210,7 @@ def padded_task(corpus: SpeechCorpus, *, name: str, clips: int, seconds: float, 
 
     return Task(
         name=name,
-        version=VERSION,
+        version=PADDED_VERSION,
         ability="transcribe",
         samples=samples,
         score=score,
@@ -233,15 +234,10 @@ def reduce_non_speech(table: ScoreTable, weights: FloatArray) -> Mapping[str, Fl
 
 
 def reduce_padded(table: ScoreTable, weights: FloatArray) -> Mapping[str, FloatArray]:
-    """Shares of clips with a run of inserted words and with a loop, words at the edges a heard clip, and WER.
-
-    Scores of runs made before failed clips were told apart hold no `heard`: all their clips count.
-    """
-    old = "heard" not in table.counts
-    edges = mean_of(table, weights, "edge_words") if old else ratio_of_sums(table, weights, "edge_words", "heard")
+    """Shares of clips with a run of inserted words and with a loop, words at the edges a heard clip, and WER."""
     return {
         "hallucination_rate": mean_of(table, weights, "hallucinated"),
-        "edge_words": edges,
+        "edge_words": ratio_of_sums(table, weights, "edge_words", "heard"),
         "loop_rate": mean_of(table, weights, "looped"),
         "wer": ratio_of_sums(table, weights, "errors", "reference"),
     }

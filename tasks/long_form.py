@@ -27,7 +27,7 @@ from audiometry.tasks.recognition import score_transcript
 
 __all__ = ["METRICS", "RUN", "long_form_task", "reduce_long_form"]
 
-VERSION = "1"
+VERSION = "2"
 
 RUN = 5
 """Words deleted (or inserted) in a row that count as a run: a stretch that was skipped, not words misheard."""

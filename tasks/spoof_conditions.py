@@ -124,7 +124,7 @@ def spoof_latency(*, level: Level = "E4", trials: int = 100) -> Task:
 
     return Task(
         name=f"spoof-latency-{level}",
-        version="1",
+        version="2",
         ability="detect",
         samples=samples,
         score=score,

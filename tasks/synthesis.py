@@ -41,6 +41,7 @@ from audiometry.tasks.recognition import reduce_transcripts, score_transcript
 __all__ = ["Reference", "prosody_counts", "reference_voices", "spoken_samples"]
 
 VERSION = "1"
+SPEED_VERSION = "2"
 CORPUS = "asterisk-en"
 MIN_WORDS = 4
 VOICE_SECONDS = 3.0
@@ -237,7 +238,7 @@ def speed(*, corpus: str = CORPUS, path: str | None = None, language: str | None
         return _score(sample, output, latency_counts(timed, seconds), heard=seconds > 0)
 
     return Task(
-        name="synthesis-speed", version=VERSION, ability="synthesize", samples=lambda: spoken_samples(opened),
+        name="synthesis-speed", version=SPEED_VERSION, ability="synthesize", samples=lambda: spoken_samples(opened),
         score=score, reduce=latency_reduce(PERCENTILES), metrics=SPEED_METRICS, exclusive=True, notes=opened.notes,
         settings={"corpus": opened.name},
     )  # fmt: skip

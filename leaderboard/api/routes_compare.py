@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ from audiometry.leaderboard.api.reading import plain, read_run
 __all__ = ["ROUTES"]
 
 ROUTES = APIRouter()
+
+LOGGER = logging.getLogger(__name__)
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 """What reading a document of another form raises."""
@@ -94,6 +97,7 @@ def compare_runs(
         except UserError as error:
             raise HTTPException(409, str(error)) from error
         except MALFORMED as error:  # a run that was imported may hold anything
+            LOGGER.exception("runs %s and %s cannot be compared", a, b)  # a fault of ours would look the same
             raise HTTPException(409, f"run {a} or {b} is not of the form of this version; run it again") from error
     rows: list[dict[str, Any]] = [
         {
@@ -116,6 +120,7 @@ def _side(store: Store, run: str, model: str | None) -> Side:
     try:
         return _side_of(run, row["document"], Path(row["folder"]), model)
     except MALFORMED as error:
+        LOGGER.exception("run %s cannot be read", run)
         raise HTTPException(409, f"run {run} is not of the form of this version; run it again") from error
 
 

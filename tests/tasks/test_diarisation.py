@@ -154,6 +154,11 @@ def test_speaker_lines() -> None:
     assert read_speaker_lines("a: one\n\nb: \nc:\na: two") == {"a": "one two"}
     assert read_speaker_lines("Note: the shop is open") == {"": "Note: the shop is open"}
     assert read_speaker_lines("We open at nine.\nNote: not today.") == {"": "We open at nine. Note: not today."}
+    assert read_speaker_lines("a: one\nand two\nb: at 10:30") == {"a": "one and two", "b": "at 10:30"}
+    assert read_speaker_lines("Speaker 1: one\nSpeaker 2: two") == {"Speaker 1": "one", "Speaker 2": "two"}
+    long = "n" * 41
+    assert read_speaker_lines(f"{long}: one\n{long}: two") == {"": f"{long}: one {long}: two"}
+    assert read_speaker_lines("One, two: a\nOne, two: b") == {"": "One, two: a One, two: b"}
 
 
 @pytest.mark.usefixtures("told")

@@ -9,12 +9,12 @@ import pytest
 
 from audiometry.benchmark.errors import SettingError, UnknownNameError
 from audiometry.benchmark.registry import MODELS, TRANSFORMS, Spec
-from audiometry.benchmark.types import Audio, Output, Sample, ScoreTable, Task, Waveform
+from audiometry.benchmark.types import Audio, Output, Sample, Task, Waveform
 from audiometry.models.adapters.controls import target_as_output
 from audiometry.models.adapters.talking import SENTENCE
 from audiometry.tasks.corpora.non_speech import KINDS
 from audiometry.tasks.corpora.utterance import Utterance
-from audiometry.tasks.hallucination import non_speech_task, padded_task, padding, reduce_padded
+from audiometry.tasks.hallucination import non_speech_task, padded_task, padding
 
 
 @dataclass
@@ -162,12 +162,6 @@ def test_words_in_the_padding_are_found(padded: Task, measured: Callable[..., An
     noisy = list(padded.samples())[2]
     assert padded.score(noisy, adds(noisy)).details["inserted"] == "thank you for watching"
     assert padded.score(noisy, adds(noisy)).details["inserted_at"] == "end"
-
-
-def test_scores_of_before_failures_were_told_apart_can_still_be_reduced() -> None:
-    counts = dict.fromkeys(("hallucinated", "edge_words", "looped", "errors", "reference"), np.array([1.0, 3.0]))
-    table = ScoreTable(counts, np.arange(2), np.zeros(2, int), np.zeros(2, int))
-    assert reduce_padded(table, np.ones((1, 2)))["edge_words"] == 2.0
 
 
 def test_two_added_words_inside_are_no_hallucination(padded: Task, measured: Callable[..., Any]) -> None:
