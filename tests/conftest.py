@@ -15,15 +15,27 @@ from audiometry.tasks.metrics.compiled_code import keep_entries_apart
 
 keep_entries_apart()  # two workers run tests that have librosa compiled
 
+TESTS = Path(__file__).parent
+
 # The gate draws the same cases every time; `HYPOTHESIS_PROFILE=default` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+COVERED = ("benchmark", "tasks", "support")
+"""Folders whose tests count for coverage: `benchmark` and `tasks` are measured, and tests mirror the folders."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: one that begins last would keep one core waiting."""
+    """Files with slow tests come first: one that begins last would keep one core waiting.
+
+    Tests of what is not measured run without the tracer of coverage, which takes them up to twice the time.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] not in COVERED:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture

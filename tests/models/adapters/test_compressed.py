@@ -237,4 +237,5 @@ def test_a_real_recogniser_still_hears(
     assert word_error_rate(texts, small.generate(requests)) <= plain + 0.2
     empty = made(f"compressed:model={inside},prune=0.95")
     assert empty.size.zeros == pytest.approx(0.95, abs=1e-4)
-    assert word_error_rate(texts, empty.generate(requests)) > plain + 0.2
+    few = 2  # it babbles on to the end of its window
+    assert word_error_rate(texts[:few], empty.generate(requests[:few])) > plain + 0.2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from functools import cache
@@ -82,16 +83,27 @@ def test_silence_and_clicks_equal_those_of_speechmos():
     assert max(differences(clicks)) < 1e-4
 
 
+def within_one_window(samples):
+    """The longest of up to `samples` that comes to one window when it is doubled until it fills one."""
+    doublings = max(0, math.ceil(math.log2(9.01 * RATE / samples)))
+    return min(samples, int(10 * RATE) >> doublings)
+
+
 @cache
 def real_clips():
-    """A hundred clips of 0.3 to 30 s: ten beginnings of prompts, fifty prompts, and forty clips joined from others."""
+    """A hundred clips of 0.3 to 30 s: ten beginnings of prompts, fifty prompts, and forty clips joined from others.
+
+    `speechmos` doubles a clip until it fills a window of 9.01 s: all but eight are cut so that one comes of it.
+    """
     utterances = [one for one in asterisk("en").utterances() if one.audio.seconds >= 0.3]
     order = np.random.default_rng(5).permutation(len(utterances))
     prompts = [read(utterances[place].audio, RATE).samples for place in order[:60]]
     cuts = (np.geomspace(0.3, 0.6, 10) * RATE).astype(int)
     prompts[:10] = [prompt[:length] for prompt, length in zip(prompts, cuts, strict=False)]
+    prompts = [prompt[: within_one_window(len(prompt))] for prompt in prompts]
     joined = np.concatenate([read(utterances[place].audio, RATE).samples for place in order[60:300]])
     lengths = (np.concatenate([np.geomspace(4, 9.5, 32), np.geomspace(10, 30, 8)]) * RATE).astype(int)
+    lengths[:32] = [within_one_window(length) for length in lengths[:32]]
     starts = np.linspace(0, len(joined) - lengths.max(), 40).astype(int)
     return prompts + [joined[start : start + length] for start, length in zip(starts, lengths, strict=True)]
 
