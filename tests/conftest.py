@@ -22,6 +22,15 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, pytest-cov 7.1 begins twice, and everything is traced twice: end the first."""
+    plugin = session.config.pluginmanager.getplugin("_cov")
+    controller = getattr(plugin, "cov_controller", None)
+    if hasattr(session.config, "workerinput") and controller is not None:
+        controller.cov.stop()
+
+
 COVERED = ("benchmark", "tasks", "support")
 """Folders whose tests count for coverage: `benchmark` and `tasks` are measured, and tests mirror the folders."""
 
