@@ -48,6 +48,8 @@ def ray_cluster(plugins: Sequence[str] = (), files: Sequence[str] = ()) -> Itera
     Raises UserError for a node that cannot run our code, DataError for one that does not see a file.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A process for each core before anything is asked for; ours have a folder of their own and never use them.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     import ray
 
     owned = not ray.is_initialized()

@@ -63,6 +63,7 @@ def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     import ray
 
     empty = tmp_path_factory.mktemp("empty")
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     ray.init(
         num_cpus=2,
         runtime_env={"working_dir": str(empty)},
