@@ -336,7 +336,7 @@ def _set_generation(network: Any, tokenizer: Any) -> frozenset[int]:
     if not ends:
         raise DataError(f"model {NAME!r}: neither generation_config.json nor the tokenizer names a token that ends")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
-    network.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]  # not annotated
+    network.generation_config = GenerationConfig(
         do_sample=False, num_beams=1, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=ends, pad_token_id=pad,
     )  # fmt: skip
     return frozenset({*ends, pad})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -41,21 +42,31 @@ def calm(ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> bytes:
         return (folder / "results.json").read_bytes()
 
 
-@pytest.fixture
-def stopped(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a run that was stopped when it had journaled some answers."""
+@pytest.fixture(scope="module")
+def stopped_once(ray_here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder and the folder of a run that was stopped when it had journaled some answers."""
     answered = Tally.answered
+    place = tmp_path_factory.mktemp("stopped")
 
     def stop_later(self: Tally, model: int, pairs: list) -> None:  # type: ignore[type-arg]
         answered(self, model, pairs)
         if self.count >= COUNT // 3:
             raise RunInterruptedError("stopped by a test")
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIOMETRY_HOME", str(place / "home"))
+        patch.delenv("AUDIOMETRY_STORE", raising=False)
         patch.setattr(Tally, "answered", stop_later)
         with pytest.raises(RunInterruptedError):
-            evaluate(SETTINGS, output=tmp_path / "run", quiet=True)
-    return tmp_path / "run"
+            evaluate(SETTINGS, output=place / "run", quiet=True)
+    return place
+
+
+@pytest.fixture
+def stopped(home: Path, tmp_path: Path, stopped_once: Path) -> Path:
+    """A copy of the stopped run, and of its home."""
+    shutil.copytree(stopped_once / "home", home)
+    return shutil.copytree(stopped_once / "run", tmp_path / "run")
 
 
 def check(folder: Path, calm: bytes) -> None:
