@@ -31,7 +31,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         controller.cov.stop()
 
 
-COVERED = ("benchmark", "tasks", "support")
+COVERED = ("benchmark", "tasks")
 """Folders whose tests count for coverage: `benchmark` and `tasks` are measured, and tests mirror the folders."""
 
 
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] not in COVERED:
+        if not any(item.path.is_relative_to(TESTS / folder) for folder in COVERED):
             item.add_marker("no_cover")
 
 

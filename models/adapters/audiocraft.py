@@ -5,14 +5,15 @@ Textually Guided Audio Generation"), in the environment that ``audiometry env cr
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
 from audiometry.benchmark.errors import SettingError
 from audiometry.benchmark.registry import model
 from audiometry.models import environments
-from audiometry.models.adapters import audiocraft_server
-from audiometry.models.adapters.common import check_at_least, fingerprint, shown_name
+from audiometry.models.adapters import audiocraft_server, checkpoint_tensors
+from audiometry.models.adapters.common import check_at_least, fingerprint, needs_packages, shown_name
 from audiometry.models.adapters.process_model import ProcessModel, Starter, start_model
 from audiometry.models.adapters.process_program import shared_environment
 from audiometry.models.adapters.process_protocol import Hello
@@ -49,7 +50,8 @@ def check(
 ) -> None:
     """Look for the environment and the weights, and check every range, without starting anything.
 
-    Raises DataError with the command that makes the environment, SettingError for the rest.
+    Raises DataError with the command that makes the environment, UserError for a package that is missing here (a
+    checkpoint is read by this Python's torch), SettingError for the rest.
     """
     _kind(model, kind)
     _whole(model)
@@ -65,6 +67,8 @@ def check(
         if not low <= value <= high:
             raise SettingError(f"model 'audiocraft', setting {name!r}: {value:g} is outside {low:g} to {high:g}")
     environments.check_ready("audiocraft")
+    if model != "debug":
+        needs_packages("audiocraft", "torch", ("torch", "safetensors"))
 
 
 @model("audiocraft", abilities={"synthesize"}, check=check)
@@ -92,6 +96,7 @@ def audiocraft(
     words += ["--kind", which, "--model", _place(model), "--device", device]
     for name, value in settings.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--python", sys.executable, "--converter", checkpoint_tensors.__file__]
 
     def identity(hello: Hello) -> str:
         told = {**settings, "kind": which, "version": hello.version, "device": device.partition(":")[0]}

@@ -1,7 +1,8 @@
 """Answers requests with an audiocraft model, inside the environment that holds audiocraft.
 
-A script for another Python: it needs the standard library, torch and audiocraft, and nothing of ours. Run it with
-``python -I``, or the folder it lies in hides the real audiocraft. It speaks the protocol of docs/adapters.md.
+A script for another Python: it needs the standard library, torch, safetensors and audiocraft, and nothing of ours.
+Run it with ``python -I``, or the folder it lies in hides the real audiocraft. It speaks the protocol of
+docs/adapters.md.
 """
 
 from __future__ import annotations
@@ -9,34 +10,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
-import io
 import json
 import os
-import pickle
+import subprocess
 import sys
+import tempfile
 import traceback
 import wave
-import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["Tensor", "load", "main", "read_checkpoint", "serve"]
-
-KINDS = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
-"""The storages of a checkpoint, and torch's names for what they hold."""
+__all__ = ["load", "main", "read_checkpoint", "serve"]
 
 
 def main(words: Sequence[str]) -> None:
@@ -45,7 +30,7 @@ def main(words: Sequence[str]) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print belongs to standard error
     torch: Any = importlib.import_module("torch")
-    torch.load = lambda file, *_, **__: read_checkpoint(torch, file)
+    torch.load = lambda file, *_, **__: read_checkpoint(file, settings.python, settings.converter)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     serve(torch, load(torch, settings), settings, sys.stdin, answers)
 
@@ -63,94 +48,34 @@ def serve(torch: Any, model: Any, settings: argparse.Namespace, lines: Iterable[
         _say(answers, {"id": request["id"], **answer})
 
 
-def read_checkpoint(torch: Any, file: Any) -> Any:
-    """What `torch.save` wrote to `file` (a path or an open binary file): tensors and plain values alone.
+def read_checkpoint(file: Any, python: str, converter: str) -> Any:
+    """What `torch.save` wrote to the path `file`: tensors and plain values alone.
 
-    Such a file is a pickle, which may run any code when it is read, and torch's own ``weights_only`` has known ways
-    round it before 2.10 (CVE-2025-32434, CVE-2026-24747). Here the pickle can name nothing but an ordered dictionary
-    and tensors, whose bounds are checked. Raises ValueError for everything else, and for formats older than torch 1.6.
+    Such a file is a pickle, which may run any code when it is read, and this environment's torch is too old to read it
+    safely. `converter` is the path of `checkpoint_tensors.py` and `python` one whose torch is not: safetensors come
+    from there. Raises ValueError, with its reason, for a file that holds anything else.
     """
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is no archive of torch.save; save it again with torch 1.6 or later")
-    with zipfile.ZipFile(file) as archive:
-        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(names) != 1:
-            raise ValueError(f"{file} is no archive of torch.save: it holds {len(names)} entries called data.pkl")
-        folder = names[0].removesuffix("data.pkl")
-        order = f"{folder}byteorder"
-        if order in archive.namelist() and archive.read(order) != b"little":
-            raise ValueError(f"{file} was saved on a machine with another byte order; save it again")
-        storages: dict[tuple[str, str], Any] = {}
-
-        def storage(piece: Tensor) -> Any:
-            key = (piece.kind, piece.key)
-            if key not in storages:
-                content = bytearray(archive.read(f"{folder}data/{piece.key}"))
-                dtype = getattr(torch, KINDS[piece.kind])
-                storages[key] = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
-            return storages[key]
-
-        return _with_tensors(_Reader(io.BytesIO(archive.read(names[0]))).load(), storage)
+    safetensors: Any = importlib.import_module("safetensors")
+    with tempfile.TemporaryDirectory(prefix="audiometry-checkpoint-") as folder:
+        target = f"{folder}/tensors.safetensors"
+        words = [python, "-I", converter, os.fspath(file), target]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            raise ValueError(lines[-1] if lines else f"{file} could not be read: exit code {done.returncode}")
+        with safetensors.safe_open(target, framework="pt") as opened:
+            return _restored(json.loads(opened.metadata()["structure"]), opened.get_tensor)
 
 
-class Tensor(NamedTuple):
-    """A tensor as a checkpoint describes it: a view of a storage."""
-
-    kind: str
-    key: str
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def of(self, storage: Any) -> Any:
-        """The tensor. Raises ValueError if it would reach outside its storage."""
-        numbers = [self.offset, *self.size, *self.stride]
-        last = self.offset + sum((size - 1) * stride for size, stride in zip(self.size, self.stride, strict=True))
-        if not all(type(one) is int and one >= 0 for one in numbers):
-            raise ValueError("a tensor's shape does not hold whole numbers from 0")
-        if 0 not in self.size and last >= len(storage):
-            raise ValueError("a tensor reaches outside its storage; the file is damaged")
-        return storage.as_strided(self.size, self.stride, self.offset)
-
-
-class _Reader(pickle.Unpickler):
-    """A pickle reader that knows four names."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in KINDS:
-            return name
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _parameter
-        raise ValueError(f"a checkpoint may hold tensors and plain values alone; this one wants {module}.{name}")
-
-    def persistent_load(self, told: Any) -> Any:
-        word, kind, key, _, _ = told
-        if word != "storage" or kind not in KINDS or not isinstance(key, str) or not key.isalnum():
-            raise ValueError("a checkpoint names a storage that is none")
-        return kind, key
-
-
-def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    kind, key = storage
-    return Tensor(kind, key, offset, tuple(size), tuple(stride))
-
-
-def _parameter(data: Tensor, *_: Any) -> Tensor:
-    return data
-
-
-def _with_tensors(value: Any, storage: Callable[[Tensor], Any]) -> Any:
-    if isinstance(value, Tensor):
-        return value.of(storage(value))
-    if isinstance(value, dict):
-        return {key: _with_tensors(one, storage) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_tensors(one, storage) for one in value]
-    return value
+def _restored(value: Any, tensor: Callable[[str], Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, held),) = value.items()
+    if kind == "tensor":
+        return tensor(held)
+    if kind == "dict":
+        return {key: _restored(one, tensor) for key, one in held}
+    return [_restored(one, tensor) for one in held]
 
 
 def _settings(words: Sequence[str]) -> argparse.Namespace:
@@ -163,6 +88,8 @@ def _settings(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--top-k", type=int, required=True)
     parser.add_argument("--top-p", type=float, required=True)
     parser.add_argument("--guidance", type=float, required=True)
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--converter", required=True)
     return parser.parse_args(words)
 
 

@@ -4,12 +4,10 @@ import argparse
 import importlib.util
 import io
 import json
-import pickle
 import sys
 import sysconfig
 import types
 import venv
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +24,7 @@ from audiometry.benchmark.registry import MODELS, Spec
 from audiometry.benchmark.types import Model, Request, Sample
 from audiometry.benchmark.worker import Evaluator
 from audiometry.models import environments
-from audiometry.models.adapters import audiocraft, audiocraft_server
+from audiometry.models.adapters import audiocraft, audiocraft_server, checkpoint_tensors
 from audiometry.models.adapters.audiocraft_server import read_checkpoint
 
 FAKE = '''
@@ -162,7 +160,7 @@ def test_the_fingerprint_covers_every_weight_and_setting(ready: None, export: Pa
 def test_an_export_that_runs_code_is_refused(ready: None, export: Path, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     torch.save({"best_state": Evil(str(mark))}, export / "state_dict.bin")
-    with pytest.raises(UserError, match=r"did not start: .*this one wants "):
+    with pytest.raises(UserError, match=r"did not start: .*: it wants getattr, which could run code"):
         audiocraft.audiocraft(model=str(export))
     assert not mark.exists()
 
@@ -240,110 +238,70 @@ def test_the_kind_goes_by_the_name() -> None:
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_checkpoints_are_read_as_torch_reads_them(tmp_path: Path, dtype: str) -> None:
+def converted(path: Path) -> Any:
+    return read_checkpoint(path, sys.executable, checkpoint_tensors.__file__)
+
+
+@pytest.mark.slow
+def test_checkpoints_are_read_as_torch_reads_them(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    whole = (torch.rand(4, 6) * 3).to(getattr(torch, dtype))
-    saved = OrderedDict(
-        whole=whole, view=whole[1:3, ::2].t(), empty=whole[:0], scalar=whole[0, 0], nested=[{"a": (1, "b", None, 2.5)}]
-    )
-    torch.save({"state": saved, "parameter": torch.nn.Parameter(torch.ones(3))}, tmp_path / "a.bin")
-    read = read_checkpoint(torch, str(tmp_path / "a.bin"))
-    with (tmp_path / "a.bin").open("rb") as stream:
-        assert torch.equal(read_checkpoint(torch, stream)["parameter"], torch.ones(3))
-    expected = torch.load(tmp_path / "a.bin", weights_only=True)["state"]
-    for name in ("whole", "view", "empty", "scalar"):
-        assert read["state"][name].dtype == expected[name].dtype
-        assert torch.equal(read["state"][name], expected[name])
-    assert read["state"]["nested"] == [{"a": [1, "b", None, 2.5]}]
+    saved = OrderedDict()
+    for dtype in DTYPES:
+        whole = (torch.rand(4, 6) * 3).to(getattr(torch, dtype))
+        saved[dtype] = [whole, whole[1:3, ::2].t(), whole[:0], whole[0, 0], whole[:1].expand(3, 6)]
+    plain = {"nested": [{"a": (1, "b", None, 2.5, True)}], 7: "seven", "xp.cfg": "a: 1\n"}
+    torch.save({"state": saved, "parameter": torch.nn.Parameter(torch.ones(3)), **plain}, tmp_path / "a.bin")
+    read = converted(tmp_path / "a.bin")
+    assert list(read) == ["state", "parameter", *plain]
+    assert torch.equal(read["parameter"], torch.ones(3))
+    assert read["nested"] == [{"a": [1, "b", None, 2.5, True]}]
+    assert (read[7], read["xp.cfg"]) == ("seven", "a: 1\n")
+    assert list(read["state"]) == list(DTYPES)
+    for dtype in DTYPES:
+        for one, other in zip(read["state"][dtype], saved[dtype], strict=True):
+            assert one.dtype == other.dtype
+            assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_module_state_with_its_metadata_is_read(tmp_path: Path) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     torch.save(network.state_dict(), tmp_path / "a.bin")
-    read = read_checkpoint(torch, tmp_path / "a.bin")
+    read = converted(tmp_path / "a.bin")
     network.load_state_dict(read)
     assert list(read) == list(network.state_dict())
 
 
-def archive(path: Path, pickled: bytes, storage: bytes = b"", **more: bytes) -> Path:
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("archive/data.pkl", pickled)
-        file.writestr("archive/data/0", storage)
-        for name, content in more.items():
-            file.writestr(f"archive/{name}", content)
-    return path
+def test_a_checkpoint_with_anything_else_is_refused_and_runs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "ran"
+    for thing, error in (
+        (Evil(str(mark)), "it wants getattr, which could run code"),
+        (len, "it wants len, which"),
+        (torch.nn.Linear(1, 1), "it wants torch.nn.modules.linear.Linear, which"),
+        ({1, 2}, "it holds a builtins.set"),
+        (torch.float32, "it holds a torch.dtype"),
+        ({(1, 2): 3}, "it holds a builtins.tuple"),
+    ):
+        torch.save({"a": thing}, tmp_path / "a.bin")
+        assert checkpoint_tensors.main([str(tmp_path / "a.bin"), str(tmp_path / "out")]) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"{tmp_path / 'a.bin'} is no checkpoint of tensors and plain values: ")
+        assert error in told
+        assert told.count("\n") == 1
+    assert not mark.exists()
+    assert not (tmp_path / "out").exists()
 
 
-class Saver(pickle.Pickler):
-    """Writes tensors with whatever bounds a test wants."""
-
-    def persistent_id(self, thing: Any) -> Any:
-        return thing.told if isinstance(thing, Storage) else None
-
-
-class Storage:
-    def __init__(self, *told: Any) -> None:
-        self.told = told
-
-
-class Rebuilt:
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-
-    def __reduce__(self) -> Any:
-        return torch._utils._rebuild_tensor_v2, self.arguments
-
-
-def pickled(thing: Any) -> bytes:
-    buffer = io.BytesIO()
-    Saver(buffer).dump(thing)
-    return buffer.getvalue()
-
-
-FLOATS = Storage("storage", torch.FloatStorage, "0", "cpu", 4)
-
-
-@pytest.mark.parametrize(
-    ("thing", "error"),
-    [
-        (Rebuilt(FLOATS, 0, (5,), (1,), False, OrderedDict()), "reaches outside its storage"),
-        (Rebuilt(FLOATS, 3, (2,), (1,), False, OrderedDict()), "reaches outside its storage"),
-        (Rebuilt(FLOATS, -1, (2,), (1,), False, OrderedDict()), "whole numbers from 0"),
-        (Rebuilt(FLOATS, 0, (2,), (-1,), False, OrderedDict()), "whole numbers from 0"),
-        (Rebuilt(FLOATS, 0, (2.0,), (1,), False, OrderedDict()), "whole numbers from 0"),
-        (Rebuilt(FLOATS, 0, (2, 2), (1,), False, OrderedDict()), "shorter"),
-        (Storage("storage", torch.FloatStorage, "../../etc", "cpu", 4), "a storage that is none"),
-        (Storage("elsewhere", torch.FloatStorage, "0", "cpu", 4), "a storage that is none"),
-        (len, "this one wants builtins.len"),
-        (torch.nn.Linear, "this one wants torch.nn.modules.linear.Linear"),
-    ],
-)
-def test_a_checkpoint_with_anything_else_is_refused(tmp_path: Path, thing: Any, error: str) -> None:
-    path = archive(tmp_path / "a.bin", pickled({"a": thing}), np.zeros(4, np.float32).tobytes())
-    with pytest.raises(ValueError, match=error):
-        read_checkpoint(torch, path)
-
-
-def test_a_view_within_its_storage_is_read(tmp_path: Path) -> None:
-    numbers = np.arange(4, dtype=np.float32)
-    thing = Rebuilt(FLOATS, 1, (3,), (1,), False, OrderedDict())
-    read = read_checkpoint(torch, archive(tmp_path / "a.bin", pickled(thing), numbers.tobytes(), byteorder=b"little"))
-    assert read.tolist() == [1.0, 2.0, 3.0]
-
-
-def test_files_that_are_no_archive_are_refused(tmp_path: Path) -> None:
-    old = tmp_path / "old.bin"
-    torch.save({"a": 1}, old, _use_new_zipfile_serialization=False)
-    with pytest.raises(ValueError, match=r"is no archive of torch.save; save it again"):
-        read_checkpoint(torch, old)
-    with zipfile.ZipFile(tmp_path / "other.zip", "w") as file:
-        file.writestr("readme", "nothing")
-    with pytest.raises(ValueError, match=r"holds 0 entries called data.pkl"):
-        read_checkpoint(torch, tmp_path / "other.zip")
-    big = archive(tmp_path / "big.bin", pickled({}), byteorder=b"big")
-    with pytest.raises(ValueError, match="another byte order"):
-        read_checkpoint(torch, big)
+@pytest.mark.slow
+def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
+    for name, content in {"text": b"nothing", "empty": b"", "zip": b"PK\x03\x04 and no more"}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name} is no checkpoint of .*: it is damaged or of another kind"):
+            converted(tmp_path / name)
+    with pytest.raises(ValueError, match=r"can't open file .*no such converter"):
+        read_checkpoint(tmp_path / "text", sys.executable, "no such converter")
 
 
 def test_the_server_answers_line_by_line(
@@ -362,6 +320,7 @@ def test_the_server_answers_line_by_line(
     for name, module in (("audiocraft", package), ("audiocraft.models", models), ("spacy", spacy)):
         monkeypatch.setitem(sys.modules, name, module)
     words = "--kind musicgen --model debug --device cpu --seconds 0.1 --temperature 0 --top-k 9 --top-p 0 --guidance 2"
+    words += " --python none --converter none"
     settings = audiocraft_server._settings(words.split())
     assert isinstance(settings, argparse.Namespace)
     model = audiocraft_server.load(torch, settings)
